@@ -12,6 +12,7 @@
 pub mod class;
 pub mod digest;
 pub mod disposition;
+pub mod drive;
 pub mod naming;
 pub mod serial;
 pub mod status;
