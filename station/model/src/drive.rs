@@ -219,7 +219,8 @@ mod tests {
                 let before = drive;
                 match drive.step(event) {
                     Ok((next, action)) => {
-                        prop_assert!(!matches!(before.phase(), Phase::Ended { .. } | Phase::Suspended { .. }));
+                        let ended = matches!(before.phase(), Phase::Ended { .. } | Phase::Suspended { .. });
+                        prop_assert!(!ended);
                         drive = next;
                         done.push(action);
                     }
@@ -231,7 +232,8 @@ mod tests {
             if let Some(copied_at) = copied_at {
                 prop_assert!(proven_at.is_some_and(|proven_at| proven_at < copied_at));
             }
-            prop_assert!(done.iter().filter(|action| matches!(action, Action::WriteLogs { .. })).count() <= 1);
+            let logged_count = done.iter().filter(|action| matches!(action, Action::WriteLogs { .. })).count();
+            prop_assert!(logged_count <= 1);
         }
     }
 }
