@@ -1,0 +1,3 @@
+//! `cargo rig`: set-up, demo, checks, packed drives, benchmarks and the endpoint, on one command line.
+
+fn main() {}
