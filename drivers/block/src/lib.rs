@@ -26,6 +26,8 @@
 mod error;
 mod file;
 mod memory;
+pub mod pool;
+pub mod reader;
 mod window;
 
 use std::sync::Arc;
@@ -33,6 +35,11 @@ use std::sync::Arc;
 pub use error::{ReadError, ReadErrorKind};
 pub use file::{FileDevice, OpenError};
 pub use memory::MemoryDevice;
+pub use pool::{BUFFER_ALIGNMENT_BYTES, Buffer, BufferPool, PoolConfig, TooLarge};
+pub use reader::{
+    AllowedWays, ReadCounts, ReadDone, ReadJob, ReadMode, ReadPiece, ReadTarget, Reader, ReaderConfig,
+    ReaderError,
+};
 pub use window::{Window, WindowError};
 
 /// A handle that many readers share.
