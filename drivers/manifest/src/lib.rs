@@ -1,1 +1,35 @@
-//! Placeholder until the first commit of this crate.
+//! Drive manifests, metadata and properties files, blob lists, job entries and logs, of every
+//! generation of the service.
+//!
+//! Specification: azure-import-export.md §1, §2.11, §3, §6.1. Invariants: nothing here does I/O
+//! beyond the `BufRead` or `Write` it is given; foreign bytes give a located error, never a panic;
+//! memory is bounded by [`limits`]; a credential that a document carries is never kept.
+//!
+//! | to change | open |
+//! | --- | --- |
+//! | a rule of the manifest, or its status | [`rule`] |
+//! | how a manifest is read | [`reader`] |
+//! | which paths of a drive are taken | [`drive_path`] |
+//! | a limit | [`limits`] |
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+pub mod block_id;
+pub mod drive_path;
+pub mod entry;
+pub mod limits;
+pub mod reader;
+pub mod rule;
+mod xml;
+
+pub use block_id::{BlockId, BlockIdError};
+pub use drive_path::{DrivePath, DrivePathError};
+pub use entry::{
+    BlobEntry, BlobKind, BlobRefusal, BlockEntry, Credential, DriveHeader, ListHeader, ListKind, RangeEntry,
+    SideFileRef,
+};
+pub use reader::{
+    ManifestError, ManifestEvent, ManifestFault, ManifestReader, Problem, ProblemKind, Reports,
+};
+pub use rule::Rule;
+pub use xml::{Place, XmlFault};
