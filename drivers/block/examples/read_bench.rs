@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use block::{
     AllowedWays, BufferPool, FileDevice, PoolConfig, ReadAt, ReadJob, ReadPiece, ReadTarget, Reader,
     ReaderConfig,
@@ -57,7 +59,7 @@ fn ours(
     let (jobs, jobs_in) = tokio::sync::mpsc::channel(16);
     let (done_out, mut done) = tokio::sync::mpsc::channel(16);
     let reader = Reader::start(ReadTarget::File(Arc::clone(device)), &pool, config, jobs_in, done_out);
-    let (cpu, start) = (cpu_seconds(Who::Own)?, Instant::now());
+    let (cpu, start) = (own_cpu_seconds(), Instant::now());
     let consumer = std::thread::spawn(move || {
         while let Some(answer) = done.blocking_recv() {
             answer.outcome.expect("the file can be read");
@@ -73,13 +75,13 @@ fn ours(
     consumer.join().map_err(|_| "the consumer panicked")?;
     let mode = reader.mode();
     reader.join()?;
-    report(&mode.to_string(), length_bytes, cpu_seconds(Who::Own)? - cpu, start);
+    report(&mode.to_string(), length_bytes, own_cpu_seconds() - cpu, start);
     Ok(())
 }
 
 /// The yardstick.
 fn dd(path: &Path, length_bytes: u64) -> Result<(), Box<dyn std::error::Error>> {
-    let (cpu, start) = (cpu_seconds(Who::Children)?, Instant::now());
+    let (cpu, start) = (children_cpu_seconds()?, Instant::now());
     let count = length_bytes / JOB_BYTES as u64;
     let ended = Command::new("dd")
         .arg(format!("if={}", path.display()))
@@ -89,7 +91,7 @@ fn dd(path: &Path, length_bytes: u64) -> Result<(), Box<dyn std::error::Error>> 
     if !ended.success() {
         return Err("dd failed".into());
     }
-    report("dd bs=4M iflag=direct", length_bytes, cpu_seconds(Who::Children)? - cpu, start);
+    report("dd bs=4M iflag=direct", length_bytes, children_cpu_seconds()? - cpu, start);
     Ok(())
 }
 
@@ -99,20 +101,17 @@ fn report(what: &str, length_bytes: u64, cpu_seconds: f64, start: Instant) {
     println!("{:6.3} CPU-s/GB  {rate:7.0} MB/s  {what}", cpu_seconds / gigabytes);
 }
 
-enum Who {
-    Own,
-    Children,
+/// User and system time of this process, all its threads, also those that have ended.
+fn own_cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// User and system time in seconds, from `/proc/self/stat` fields 14 to 17 (proc(5)), in ticks.
-fn cpu_seconds(who: Who) -> Result<f64, Box<dyn std::error::Error>> {
+/// User and system time of ended children: `/proc/self/stat`, fields 16 and 17 (proc(5)), in ticks.
+fn children_cpu_seconds() -> Result<f64, Box<dyn std::error::Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let after_name = stat.rsplit_once(')').ok_or("an unknown /proc/self/stat")?.1;
-    let fields: Vec<f64> =
-        after_name.split_whitespace().skip(11).take(4).filter_map(|text| text.parse().ok()).collect();
-    let ticks = match who {
-        Who::Own => fields[0] + fields[1],
-        Who::Children => fields[2] + fields[3],
-    };
+    let ticks: f64 =
+        after_name.split_whitespace().skip(13).take(2).filter_map(|text| text.parse::<f64>().ok()).sum();
     Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
 }

@@ -117,11 +117,8 @@ impl Worker {
         let from = read.device_offset_bytes;
         let filled = match read.descriptor {
             Descriptor::Direct => self.read_direct(file, part, from),
-            Descriptor::Buffered => {
-                fill(part, from, |part, at| file.file(Descriptor::Buffered).read_at(part, at))
-            }
+            Descriptor::Buffered => fill(part, from, |part, at| read_buffered(file, part, at)),
         };
-        file.forget(from, read.length_bytes);
         filled.map_err(|shortfall| file.error(read, shortfall))
     }
 
@@ -133,12 +130,12 @@ impl Worker {
                 .alignment()
                 .is_some_and(|alignment| alignment.fits(at, part.as_ptr().addr(), part.len()));
             if !aligned {
-                return file.file(Descriptor::Buffered).read_at(part, at);
+                return read_buffered(file, part, at);
             }
             match file.file(Descriptor::Direct).read_at(part, at) {
                 Err(error) if refuses_direct(&error) => {
                     self.give_up_direct(file, &error);
-                    file.file(Descriptor::Buffered).read_at(part, at)
+                    read_buffered(file, part, at)
                 }
                 other => other,
             }
@@ -160,6 +157,12 @@ impl Source {
             Source::Device(device) => device.length_bytes(),
         }
     }
+}
+
+fn read_buffered(file: &FileSource, part: &mut [u8], at: u64) -> io::Result<usize> {
+    let count = file.file(Descriptor::Buffered).read_at(part, at)?;
+    file.forget(count);
+    Ok(count)
 }
 
 /// The read's part of the buffer, which [`check_pieces`] has found to be inside.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Advice, AtFlags, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -17,6 +17,10 @@ use rustix::io::Errno;
 use super::split::{Alignment, Read};
 use crate::file::Shortfall;
 use crate::{FileDevice, ReadAt, ReadError, SharedDevice};
+
+/// How much of a drive may pile up in the page cache before it is cleared: as much as a bay's pool
+/// has by default. Clearing throws read-ahead away with the rest, 8 MiB here, which is 3 % of it.
+const CACHED_BYTES_MAX: u64 = 256 << 20;
 
 /// What to read from.
 #[derive(Clone)]
@@ -43,6 +47,8 @@ pub(super) struct FileSource {
     direct: Option<Direct>,
     /// Cleared when the file system took `O_DIRECT` and then refused a read.
     direct_works: AtomicBool,
+    /// What buffered reads brought into the page cache since it was last cleared.
+    cached_bytes: AtomicU64,
 }
 
 struct Direct {
@@ -68,7 +74,7 @@ impl FileSource {
             let _ = rustix::fs::fadvise(device.file(), 0, None, Advice::Sequential);
         }
         let direct_works = AtomicBool::new(direct.is_some());
-        FileSource { device, direct, direct_works }
+        FileSource { device, direct, direct_works, cached_bytes: AtomicU64::new(0) }
     }
 
     /// What a range must be a multiple of to go past the page cache; `None` when nothing may.
@@ -106,13 +112,27 @@ impl FileSource {
         }
     }
 
-    /// Lets go of what a buffered read left in the page cache: a drive is read once, and must not
-    /// push the station's own pages out. Ignored while the small edges of direct reads are meant.
-    pub(super) fn forget(&self, offset_bytes: u64, length_bytes: usize) {
-        if self.alignment().is_none() {
-            let length = std::num::NonZeroU64::new(length_bytes as u64);
-            let _ = rustix::fs::fadvise(self.device.file(), offset_bytes, length, Advice::DontNeed);
+    /// Lets go of what buffered reads left in the page cache, from time to time: a drive is read
+    /// once, and must not push the station's own pages out.
+    ///
+    /// The whole file each time, not the range just read: the kernel keeps a large folio that
+    /// reaches over the range's end, and read-ahead makes nearly all of them that large.
+    pub(super) fn forget(&self, length_bytes: usize) {
+        let cached = self.cached_bytes.fetch_add(length_bytes as u64, Ordering::Relaxed);
+        if cached.saturating_add(length_bytes as u64) >= CACHED_BYTES_MAX {
+            self.cached_bytes.store(0, Ordering::Relaxed);
+            self.forget_all();
         }
+    }
+
+    fn forget_all(&self) {
+        let _ = rustix::fs::fadvise(self.device.file(), 0, None, Advice::DontNeed);
+    }
+}
+
+impl Drop for FileSource {
+    fn drop(&mut self) {
+        self.forget_all();
     }
 }
 

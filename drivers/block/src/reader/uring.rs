@@ -199,7 +199,7 @@ impl Context {
 
     fn forget(&self, read: &Read, count: usize) {
         if read.descriptor == Descriptor::Buffered {
-            self.source.forget(read.device_offset_bytes, count);
+            self.source.forget(count);
         }
     }
 
