@@ -1,5 +1,19 @@
 //! Packs a drive: BitLocker around NTFS, with files, side files and a drive manifest.
+//!
+//! A [`PackPlan`] says what is on the drive and what is wrong with it; [`pack`] makes the image, the
+//! `drive.json` that an ingest is given, and the `expected.json` that says what must come of it, both
+//! in the shape of the shared fixtures. NTFS is written by mkntfs and ntfs-3g, so root and `/dev/fuse`
+//! are needed: [`volume::obstacle`] says what is missing.
 
 pub mod content;
+pub mod expected;
 pub mod gpt;
+pub mod plan;
+pub mod presets;
+mod side_files;
+mod tree;
 pub mod volume;
+
+pub use content::Content;
+pub use expected::{ExpectedBlob, ExpectedDrive};
+pub use plan::{Cipher, Fault, Layout, PackBlob, PackPlan, Properties};
