@@ -23,23 +23,33 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
+pub mod faulty;
 mod file;
+mod identity;
 mod memory;
+pub mod partitions;
 pub mod pool;
 pub mod reader;
+pub mod slow;
 mod window;
 
 use std::sync::Arc;
 
 pub use error::{ReadError, ReadErrorKind};
+pub use faulty::{Faults, FaultyDevice, Wrongness};
 pub use file::{FileDevice, OpenError};
+pub use identity::{DriveKind, IdentifyError, Identity, SerialSource, identify};
 pub use memory::MemoryDevice;
+pub use partitions::{Partition, PartitionError, PartitionTable, partition_table};
 pub use pool::{BUFFER_ALIGNMENT_BYTES, Buffer, BufferPool, PoolConfig, TooLarge};
 pub use reader::{
     AllowedWays, ReadCounts, ReadDone, ReadJob, ReadMode, ReadPiece, ReadTarget, Reader, ReaderConfig,
     ReaderError,
 };
+pub use slow::{Pace, SharedPace, SlowDevice};
 pub use window::{Window, WindowError};
 
 /// A handle that many readers share.
