@@ -10,19 +10,23 @@
 //! | a rule of the manifest, or its status | [`rule`] |
 //! | how a manifest is read | [`reader`] |
 //! | which paths of a drive are taken | [`drive_path`] |
+//! | what a metadata or properties file may hold | [`side_file`] |
 //! | a limit | [`limits`] |
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod block_id;
+mod decode;
 pub mod drive_path;
 pub mod entry;
 pub mod limits;
 pub mod reader;
 pub mod rule;
+pub mod side_file;
 mod xml;
 
 pub use block_id::{BlockId, BlockIdError};
+pub use decode::DecodeError;
 pub use drive_path::{DrivePath, DrivePathError};
 pub use entry::{
     BlobEntry, BlobKind, BlobRefusal, BlockEntry, Credential, DriveHeader, ListHeader, ListKind, RangeEntry,
@@ -32,4 +36,5 @@ pub use reader::{
     ManifestError, ManifestEvent, ManifestFault, ManifestReader, Problem, ProblemKind, Reports,
 };
 pub use rule::Rule;
+pub use side_file::{Metadata, Properties, SideFileError, SideFileFault};
 pub use xml::{Place, XmlFault};

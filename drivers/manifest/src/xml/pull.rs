@@ -54,6 +54,7 @@ pub(crate) struct Pull<R> {
     close_pending: bool,
     started: bool,
     several_roots: bool,
+    decoded: bool,
     root_closed: bool,
     offset_bytes: u64,
     line: u64,
@@ -82,6 +83,7 @@ impl<R: BufRead> Pull<R> {
             close_pending: false,
             started: false,
             several_roots: false,
+            decoded: false,
             root_closed: false,
             offset_bytes: 0,
             line: 1,
@@ -92,6 +94,11 @@ impl<R: BufRead> Pull<R> {
     /// A run of elements without a common root, as the gen C logs are.
     pub(crate) fn several_roots(reader: R) -> Pull<R> {
         Pull { several_roots: true, ..Pull::new(reader) }
+    }
+
+    /// The bytes were decoded from what the prolog names, so what it names no longer matters.
+    pub(crate) fn decoded(self) -> Pull<R> {
+        Pull { decoded: true, ..self }
     }
 
     /// The next tag; text other than blanks is a fault.
@@ -283,9 +290,10 @@ impl<R: BufRead> Pull<R> {
         }
         match encoding {
             Some(declared)
-                if !["utf-8", "utf8", "us-ascii"]
-                    .iter()
-                    .any(|known| declared.eq_ignore_ascii_case(known)) =>
+                if !self.decoded
+                    && !["utf-8", "utf8", "us-ascii"]
+                        .iter()
+                        .any(|known| declared.eq_ignore_ascii_case(known)) =>
             {
                 Err(self.fault(XmlFault::Encoding { declared }))
             }
