@@ -20,6 +20,7 @@ mod decode;
 pub mod drive_path;
 pub mod entry;
 pub mod limits;
+pub mod log;
 pub mod reader;
 pub mod rule;
 pub mod side_file;
