@@ -27,6 +27,16 @@ impl Range {
     }
 }
 
+/// How far `position` is behind the sector boundary before it.
+pub(crate) fn past_boundary(position: u64, sector_bytes: u32) -> u64 {
+    position.checked_rem(u64::from(sector_bytes)).unwrap_or(0)
+}
+
+/// The sector boundary at or before `position`.
+pub(crate) fn boundary_before(position: u64, sector_bytes: u32) -> u64 {
+    position.saturating_sub(past_boundary(position, sector_bytes))
+}
+
 /// Ascending ranges that neither overlap nor touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RangeSet(Vec<Range>);

@@ -12,6 +12,7 @@ use block::{ReadAt, ReadError, ReadErrorKind, SharedDevice, check_range};
 
 pub use map::{OpenError, Segment, Segments, Source, VolumeMap};
 
+use crate::range::past_boundary;
 use crate::{CipherError, Metadata, Method, SectorCipher, VolumeKey};
 
 /// The largest sector; a part of one is decrypted in a buffer of this size.
@@ -72,7 +73,7 @@ impl Volume {
                 self.read_encrypted(physical_offset_bytes, buffer)?;
             }
             Source::BootSector { physical_offset_bytes, is_encrypted } => {
-                let first = segment.logical_offset_bytes % u64::from(self.map.sector_bytes());
+                let first = past_boundary(segment.logical_offset_bytes, self.map.sector_bytes());
                 let start = physical_offset_bytes.saturating_sub(first);
                 self.read_boot_sector(start, first, is_encrypted, buffer)?;
             }
@@ -85,13 +86,14 @@ impl Volume {
     fn read_encrypted(&self, physical_offset_bytes: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
         let sector_bytes = self.map.sector_bytes();
         let unit = usize::try_from(sector_bytes).unwrap_or(SECTOR_BYTES_MAX);
-        let skipped = physical_offset_bytes % u64::from(sector_bytes);
+        let skipped = past_boundary(physical_offset_bytes, sector_bytes);
         let head_bytes = match usize::try_from(skipped) {
             Ok(0) | Err(_) => 0,
             Ok(skipped) => unit.saturating_sub(skipped).min(buffer.len()),
         };
         let (head, rest) = buffer.split_at_mut(head_bytes);
-        let (middle, tail) = rest.split_at_mut(rest.len().saturating_sub(rest.len() % unit.max(1)));
+        let (middle, tail) =
+            rest.split_at_mut(rest.len().saturating_sub(rest.len().checked_rem(unit).unwrap_or(0)));
         let mut position = physical_offset_bytes;
         if !head.is_empty() {
             self.read_part(position.saturating_sub(skipped), skipped, head)?;

@@ -148,13 +148,13 @@ pub(crate) fn block_size(header: &[u8; BLOCK_HEADER_BYTES]) -> Result<(u16, usiz
     }
     let size = usize::from(u16_at(header, 8).unwrap_or(0));
     let version = u16_at(header, 10).unwrap_or(0);
-    let (size, area) = match version {
+    let (size, area): (usize, usize) = match version {
         1 => (size, 0x4000),
         2 => (size.saturating_mul(16), 0x10000),
         other => return Err(CopyHealth::UnknownVersion(other)),
     };
     let smallest = BLOCK_HEADER_BYTES.saturating_add(DATASET_HEADER_BYTES);
-    let largest = area - VALIDATION_HEADER_BYTES;
+    let largest = area.saturating_sub(VALIDATION_HEADER_BYTES);
     if (smallest..=largest).contains(&size) {
         Ok((version, size, area))
     } else {

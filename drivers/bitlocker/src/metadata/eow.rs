@@ -103,7 +103,7 @@ impl ChunkMap {
     pub(crate) fn state_at(&self, position: u64) -> Option<(bool, u64)> {
         let index = self.regions.partition_point(|region| region.range.end <= position);
         let region = self.regions.get(index).filter(|region| region.range.start <= position)?;
-        let first = position.saturating_sub(region.range.start) / region.chunk_bytes.max(1);
+        let first = position.saturating_sub(region.range.start).checked_div(region.chunk_bytes)?;
         let state = region.bit(first)?;
         let mut next = first.saturating_add(1);
         while region.bit(next) == Some(state) {

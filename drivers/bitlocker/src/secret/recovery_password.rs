@@ -140,7 +140,7 @@ fn group_word(group: &str) -> Option<u16> {
         return None;
     }
     let value: u32 = group.parse().ok()?;
-    if value % CHECK_FACTOR != 0 {
+    if !value.is_multiple_of(CHECK_FACTOR) {
         return None;
     }
     u16::try_from(value / CHECK_FACTOR).ok()

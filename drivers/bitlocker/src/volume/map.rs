@@ -13,7 +13,7 @@ use block::ReadAt;
 
 use crate::metadata::eow::ChunkMap;
 use crate::metadata::{ConversionMapError, ConversionState, Places, Virtualised, VolumeKind};
-use crate::range::{Range, RangeSet};
+use crate::range::{Range, RangeSet, boundary_before};
 use crate::{CipherError, Metadata};
 
 /// Why an unlocked volume is not served.
@@ -131,8 +131,7 @@ impl Metadata {
     /// When the conversion's state or the places in the metadata cannot be used; needs no key, so a
     /// volume that must be refused is known as such before anybody types a password.
     pub fn map(&self, device: &dyn ReadAt) -> Result<VolumeMap, OpenError> {
-        let unit = u64::from(self.sector_bytes);
-        let length_bytes = device.length_bytes() / unit.max(1) * unit;
+        let length_bytes = boundary_before(device.length_bytes(), self.sector_bytes);
         let virtualised = self.checked_virtualised(length_bytes)?;
         let conversion = self.conversion(device)?;
         let zeros = self.checked_zeros(virtualised, &conversion, length_bytes)?;
@@ -155,7 +154,6 @@ impl Metadata {
         let fits = range.is_some_and(|range| {
             range.end <= length_bytes && area.length_bytes > 0 && area.length_bytes <= area.offset_bytes
         });
-        let unit = u64::from(self.sector_bytes);
         if !fits {
             let Virtualised { offset_bytes, length_bytes } = area;
             return Err(OpenError::VirtualisedArea { offset_bytes, length_bytes });
