@@ -71,3 +71,26 @@ impl fmt::Debug for Crc64 {
         write!(f, "Crc64({:#018x})", self.value())
     }
 }
+
+/// The CRC of a whole from its parts in order, parts of zeros not being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Crc64Sum {
+    value: u64,
+}
+
+impl Crc64Sum {
+    /// Appends a part by its CRC and length.
+    pub fn push(&mut self, crc64: u64, length_bytes: u64) {
+        self.value = Crc64::combine(self.value, crc64, length_bytes);
+    }
+
+    /// Appends a hole.
+    pub fn push_zeros(&mut self, length_bytes: u64) {
+        self.push(Crc64::zeros(length_bytes), length_bytes);
+    }
+
+    /// The CRC of all parts so far.
+    pub fn value(self) -> u64 {
+        self.value
+    }
+}

@@ -33,6 +33,6 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 
-pub use crc64::Crc64;
+pub use crc64::{Crc64, Crc64Sum};
 pub use kernel::Kernel;
-pub use lanes::{Lane, LaneSet, md5_many};
+pub use lanes::{Lane, LaneSet, md5_many, md5_of};

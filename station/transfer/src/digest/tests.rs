@@ -236,6 +236,19 @@ fn bitwise_crc64(bytes: &[u8]) -> u64 {
 }
 
 #[test]
+fn a_sum_of_parts_and_holes_is_the_crc_of_the_bytes() {
+    let mut bytes = message(3, 5_000);
+    bytes[1_000..3_500].fill(0);
+    let mut sum = Crc64Sum::default();
+    sum.push_zeros(0);
+    sum.push(Crc64::of(&bytes[..1_000]), 1_000);
+    sum.push_zeros(2_500);
+    sum.push(Crc64::of(&bytes[3_500..]), 1_500);
+    assert_eq!(sum.value(), Crc64::of(&bytes));
+    assert_eq!(md5_of(&bytes).0, oracle(&bytes));
+}
+
+#[test]
 fn crcs_are_those_of_published_copy_logs() {
     assert_eq!(Crc64::of(b"Hello World"), 7_320_094_093_915_972_193);
     assert_eq!(Crc64::of(&[0; 1_024]), 7_573_843_669_953_104_266);
