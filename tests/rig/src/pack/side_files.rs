@@ -27,7 +27,8 @@ fn document<'a>(root: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> 
     text + &format!("</{root}>\n")
 }
 
-fn escaped(value: &str) -> String {
+/// Text as XML element content; all that the rig packs is valid XML characters.
+pub fn escaped(value: &str) -> String {
     value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

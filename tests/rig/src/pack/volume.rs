@@ -146,8 +146,11 @@ impl Drop for Mounted {
     }
 }
 
-/// A folder is a mount point when its file system is not its parent's.
-fn is_mount_point(folder: &Path) -> Result<bool> {
+/// Whether something is mounted on `folder`: its file system is not its parent's.
+///
+/// # Errors
+/// When one of the two cannot be looked at.
+pub fn is_mount_point(folder: &Path) -> Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let parent = folder.parent().context("the folder has no parent")?;
     let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());

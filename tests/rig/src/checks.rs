@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use rig::process;
 use rig::setup::{self, Purpose, Tools};
 
+pub use suite::cargo;
 use suite::Report;
 
 /// Runs everything, or only the tests whose names contain `filter`.
@@ -21,12 +22,12 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("set-up", || setup::ensure(Purpose::Test).map(drop));
     if filter.is_none() {
-        steps.step("format", || cargo(&["fmt", "--all", "--check"], &[]));
+        steps.step("format", || run_cargo(&["fmt", "--all", "--check"], &[]));
         steps.step("clippy", || {
-            cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])
+            run_cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])
         });
         steps.step("documentation", || {
-            cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])
+            run_cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])
         });
         steps.step("dependency policy", dependency_policy);
     }
@@ -46,11 +47,11 @@ fn dependency_policy() -> Result<()> {
         );
         return Ok(());
     }
-    cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"], &[])
+    run_cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"], &[])
 }
 
-fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let mut command = suite::cargo();
+fn run_cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let mut command = cargo();
     process::run(command.args(arguments).envs(environment.iter().copied()))
 }
 
