@@ -6,7 +6,7 @@
 //! (user and system), for `dd` its children's.
 //! Kernel threads (io-wq, the disk's interrupt) are not in either figure.
 
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a measurement, not a product")]
+#![allow(clippy::arithmetic_side_effects, reason = "a measurement, not a product")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

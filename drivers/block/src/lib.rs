@@ -22,6 +22,14 @@
 //! ([`ReadErrorKind::Gone`]) the whole drive.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        reason = "a test may panic, and its numbers are its own"
+    )
+)]
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
