@@ -1,1 +1,0 @@
-//! The Azure endpoint of our own: blobs and files over HTTP, on disk or discarding.
