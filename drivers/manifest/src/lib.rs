@@ -11,14 +11,19 @@
 //! | how a manifest is read | [`reader`] |
 //! | which paths of a drive are taken | [`drive_path`] |
 //! | what a metadata or properties file may hold | [`side_file`] |
+//! | what a job entry may look like | [`job_entry`] |
+//! | a line of a log | [`log`] |
+//! | an export's blob list | [`blob_list`] |
 //! | a limit | [`limits`] |
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod blob_list;
 pub mod block_id;
 mod decode;
 pub mod drive_path;
 pub mod entry;
+pub mod job_entry;
 pub mod limits;
 pub mod log;
 pub mod reader;
@@ -26,6 +31,7 @@ pub mod rule;
 pub mod side_file;
 mod xml;
 
+pub use blob_list::{BlobListError, BlobListReader, BlobListWriter, Selector};
 pub use block_id::{BlockId, BlockIdError};
 pub use decode::DecodeError;
 pub use drive_path::{DrivePath, DrivePathError};
@@ -33,6 +39,7 @@ pub use entry::{
     BlobEntry, BlobKind, BlobRefusal, BlockEntry, Credential, DriveHeader, ListHeader, ListKind, RangeEntry,
     SideFileRef,
 };
+pub use job_entry::{BitlockerKey, HeaderHash, HeaderRegion, JobEntry, JobEntryError};
 pub use reader::{
     ManifestError, ManifestEvent, ManifestFault, ManifestReader, Problem, ProblemKind, Reports,
 };

@@ -45,3 +45,7 @@ pub const NAME_BYTES_MAX: usize = 256;
 
 /// Most warnings and problems that are kept; later ones are only counted.
 pub const REPORTS_MAX: usize = 1_000;
+
+/// Room made for a secret before it is read, so that growing leaves no copy behind: SAS tokens
+/// are a few hundred bytes, keys under a hundred.
+pub(crate) const SECRET_BYTES: usize = 1 << 10;

@@ -7,9 +7,9 @@
 //!
 //! | | writer | reader |
 //! | --- | --- | --- |
-//! | DriveLog | [`DriveLogWriter`] | `DriveLogReader` |
-//! | copy log | [`CopyLogWriter`] | `CopyLogReader` |
-//! | verbose log | [`VerboseLogWriter`] | `CopyLogReader` |
+//! | DriveLog | [`DriveLogWriter`] | [`DriveLogReader`] |
+//! | copy log | [`CopyLogWriter`] | [`CopyLogReader`] |
+//! | verbose log | [`VerboseLogWriter`] | [`CopyLogReader`] |
 //!
 //! Names of the log blobs: [`names`]. Which category and code a failure gets in the copy log:
 //! [`category`].
@@ -17,10 +17,21 @@
 pub mod category;
 mod copy_log;
 mod drive_log;
+mod error;
 pub mod names;
 mod record;
+mod summary;
+mod word;
 
 pub use category::{Category, CopyError};
+pub use copy_log::read::{CopiedFile, CopyLogEntry, CopyLogReader, CopyLogTotals, ErroredEntity};
 pub use copy_log::{CopyLogSummary, CopyLogWriter, VerboseFile, VerboseLogWriter};
+pub use drive_log::read::{
+    DriveLogHead, DriveLogReader, LoggedBlob, LoggedDisposition, LoggedFile, LoggedPart, LoggedParts,
+    LoggedSideFile,
+};
 pub use drive_log::{DriveLogLevel, DriveLogWriter};
+pub use error::{LogError, LogFault};
 pub use record::{BlobRecord, ChunkStatuses, SideFileRecord};
+pub use summary::{ErrorCount, LogSummary};
+pub use word::Word;

@@ -277,7 +277,7 @@ impl<R: BufRead> ManifestReader<R> {
 
     fn secret(&mut self) -> Result<Zeroizing<String>, ManifestError> {
         // Reserved once, so that growing leaves no copy behind.
-        let mut text = Zeroizing::new(String::with_capacity(crate::limits::TEXT_BYTES_MAX));
+        let mut text = Zeroizing::new(String::with_capacity(crate::limits::SECRET_BYTES));
         let result = self.pull.text(&mut text);
         self.pull.forget();
         result.map_err(|error| self.failed(error))?;

@@ -19,7 +19,7 @@ pub use place::Place;
 
 pub(crate) use fault::{XmlCause, XmlError};
 pub(crate) use pull::shortened;
-pub(crate) use pull::{Pull, Step, Tag};
+pub(crate) use pull::{Pull, Step};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use write::replaced;
 pub(crate) use write::{attribute, text};

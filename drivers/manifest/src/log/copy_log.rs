@@ -4,6 +4,8 @@
 //! next opening one; readers exist that expect exactly these bytes. `Path` is the blob's final
 //! path: `container/rest` in the copy log, `container\rest` in the verbose one.
 
+pub(super) mod read;
+
 use std::io::{self, Write};
 
 use model::status::DriveStatus;

@@ -3,6 +3,8 @@
 //! The writer makes version 2014-11-01, verbose (everything) or error (only what did not
 //! complete). The layout of the bytes is ours: two blanks a level, one element a line.
 
+pub(super) mod read;
+
 use std::io::{self, Write};
 
 use model::DriveId;

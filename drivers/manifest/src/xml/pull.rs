@@ -168,11 +168,6 @@ impl<R: BufRead> Pull<R> {
         self.content = 0..0;
     }
 
-    /// How many elements are open.
-    pub(crate) fn depth(&self) -> usize {
-        self.starts.len()
-    }
-
     /// Where the last step began.
     pub(crate) fn place(&self) -> Place {
         let element = self.path.strip_suffix('/').unwrap_or(&self.path).to_owned();
