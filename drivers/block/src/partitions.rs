@@ -44,7 +44,8 @@ const BOOT_BYTES: usize = 512;
 pub struct PartitionTable {
     /// What kind of table it is.
     pub scheme: Scheme,
-    /// The sector size under which the table was read.
+    /// The sector size under which the table was read; without a table, what the volume's boot
+    /// sector says, or the device.
     pub sector_bytes: u32,
     /// All partitions that lie inside the device, in the table's order; logical ones last.
     pub partitions: Vec<Partition>,
@@ -173,7 +174,9 @@ pub fn partition_table(device: &dyn ReadAt) -> Result<PartitionTable, PartitionE
     device.read_exact_at(&mut sector, 0).map_err(PartitionError::Read)?;
     let boot = BootSector::recognise(&sector);
     if boot != BootSector::Unknown {
-        return Ok(PartitionTable::none(device, boot));
+        let mut table = PartitionTable::none(device, boot);
+        table.sector_bytes = boot.sector_bytes(&sector).unwrap_or(table.sector_bytes);
+        return Ok(table);
     }
     let record = mbr::BootRecord::parse(&sector);
     let protective = record.as_ref().is_some_and(mbr::BootRecord::is_protective);

@@ -262,6 +262,11 @@ impl Buffer {
         self.length_bytes = self.length_bytes.min(length_bytes);
     }
 
+    /// Length in bytes, told without looking at the bytes: the kernel may be writing to them.
+    pub(crate) fn length_bytes(&self) -> usize {
+        self.length_bytes
+    }
+
     /// First byte's address, for the kernel to write to while this buffer is kept but not touched.
     pub(crate) fn address(&self) -> *mut u8 {
         self.shared.arena.address(self.offset_bytes(), self.length_bytes)

@@ -316,6 +316,11 @@ fn a_bare_volume_is_no_mbr_although_it_ends_like_one() {
         disk.entry(0, 0, 0x80, 0x07, 1, 5).put(0, name);
         let table = disk.read();
         assert_eq!((table.scheme, table.partitions.len()), (Scheme::None(boot), 0));
+        assert_eq!(table.sector_bytes, 512);
+        disk.put(0x0B, &4096_u16.to_le_bytes()).put(0x6C, &[12]);
+        assert_eq!(disk.read().sector_bytes, 4096, "the volume knows better than an image file");
+        disk.put(0x0B, &7_u16.to_le_bytes()).put(0x6C, &[0xFF]);
+        assert_eq!(disk.read().sector_bytes, 512);
     }
 }
 

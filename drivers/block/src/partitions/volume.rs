@@ -4,7 +4,7 @@
 //! offset 3 (NTFS, exFAT, BitLocker) or a plausible BIOS parameter block (FAT, also the discovery
 //! volume of BitLocker To Go): bitlocker.md §2, Microsoft FAT specification §3.
 
-use super::{BOOT_BYTES, u16_at};
+use super::{BOOT_BYTES, SECTOR_SIZES, u16_at};
 
 /// What sector 0 of a drive without partition table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,17 @@ impl BootSector {
             _ if jumps && has_fat_parameters(sector) => BootSector::Fat,
             _ => BootSector::Unknown,
         }
+    }
+
+    /// The sector size that the volume was made for, if its boot sector gives a possible one.
+    pub(super) fn sector_bytes(self, sector: &[u8; BOOT_BYTES]) -> Option<u32> {
+        let size = match self {
+            BootSector::BitLocker | BootSector::Ntfs | BootSector::Fat => u32::from(u16_at(sector, 0x0B)),
+            // BytesPerSectorShift, exFAT specification §3.1.14.
+            BootSector::ExFat => sector.get(0x6C).and_then(|&shift| 1_u32.checked_shl(shift.into()))?,
+            BootSector::Unknown => return None,
+        };
+        SECTOR_SIZES.contains(&size).then_some(size)
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) struct Read {
 }
 
 /// Cuts the pieces, in their order, into reads of at most `read_bytes_max` (a multiple of
-/// [`CAREFUL_BYTES`], so that a cut is aligned wherever the start was).
+/// [`CAREFUL_BYTES`], so that a cut is aligned wherever the start was). No read is empty.
 pub(super) fn split(
     pieces: &[ReadPiece],
     alignment: Option<Alignment>,

@@ -105,7 +105,7 @@ impl<T: Send + 'static> Starter<T> {
         let job =
             Rc::new(Job { accepted, filling: Rc::new(Filling::new(buffer)), error: RefCell::default() });
         let reads = split(&pieces, self.context.source.alignment(), self.read_bytes_max);
-        for (position, read) in reads.filter(|read| read.length_bytes > 0).enumerate() {
+        for (position, read) in reads.enumerate() {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             let task = Task { job: Rc::clone(&job), outlet: Rc::clone(&self.outlet), slot };
             let context = Rc::clone(&self.context);

@@ -8,7 +8,6 @@ fn piece(device_offset_bytes: u64, buffer_offset_bytes: usize, length_bytes: usi
 
 fn reads(piece: ReadPiece, alignment: Option<Alignment>) -> Vec<(u64, usize, usize, Descriptor)> {
     split(&[piece], alignment, 1 << 20)
-        .filter(|read| read.length_bytes > 0)
         .map(|read| (read.device_offset_bytes, read.buffer_offset_bytes, read.length_bytes, read.descriptor))
         .collect()
 }
@@ -59,10 +58,10 @@ proptest! {
         let pieces = [piece(offset, buffer_offset, length)];
         let read_bytes_max = read_pages * 4096;
         let mut at = 0;
-        for read in split(&pieces, alignment, read_bytes_max).filter(|read| read.length_bytes > 0) {
+        for read in split(&pieces, alignment, read_bytes_max) {
             prop_assert_eq!(read.device_offset_bytes, offset + at as u64);
             prop_assert_eq!(read.buffer_offset_bytes, buffer_offset + at);
-            prop_assert!(read.length_bytes <= read_bytes_max);
+            prop_assert!((1..=read_bytes_max).contains(&read.length_bytes));
             if read.descriptor == Descriptor::Direct {
                 let fits = alignment.unwrap().fits(read.device_offset_bytes, read.buffer_offset_bytes, read.length_bytes);
                 prop_assert!(fits);

@@ -138,7 +138,7 @@ unsafe impl IoBufMut for Segment {
     unsafe fn set_init(&mut self, _length_bytes: usize) {}
 }
 
-/// A buffer that the kernel may write to: nothing here shows its bytes.
+/// A buffer that the kernel may write to: nothing here makes a reference to its bytes.
 pub(super) struct Filling {
     buffer: Buffer,
 }
@@ -156,7 +156,10 @@ impl Filling {
     /// Where a read's first byte goes.
     pub(super) fn address(&self, read: &Read) -> *mut u8 {
         let end = read.buffer_offset_bytes.checked_add(read.length_bytes);
-        assert!(end.is_some_and(|end| end <= self.buffer.len()), "pieces were checked when the job came");
+        assert!(
+            end.is_some_and(|end| end <= self.buffer.length_bytes()),
+            "pieces were checked when the job came"
+        );
         // SAFETY: checked just above to lie inside the buffer's run.
         unsafe { self.buffer.address().add(read.buffer_offset_bytes) }
     }
