@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 const MEMORY_SAMPLE_EVERY: Duration = Duration::from_millis(50);
 
 /// What one process took.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Usage {
     /// User and system time of the process and of the children it waited for, in seconds.
     pub cpu_seconds: f64,
@@ -26,13 +26,13 @@ pub struct Usage {
     pub peak_bytes: u64,
 }
 
-/// A running process that is measured.
+/// A running process that is measured. Dropping it unfinished ends it.
 pub struct Measured {
     child: Child,
     pid: Pid,
     name: String,
     start: Instant,
-    memory: JoinHandle<u64>,
+    memory: Option<JoinHandle<u64>>,
 }
 
 impl Measured {
@@ -46,7 +46,7 @@ impl Measured {
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
         let id = child.id();
         let pid = Pid::from_child(&child);
-        Ok(Measured { child, pid, name, start, memory: thread::spawn(move || watch_memory(id)) })
+        Ok(Measured { child, pid, name, start, memory: Some(thread::spawn(move || watch_memory(id))) })
     }
 
     /// Asks the process to end, as a service manager would, and waits for it.
@@ -75,8 +75,19 @@ impl Measured {
         let wall_seconds = self.start.elapsed().as_secs_f64();
         let cpu_seconds = cpu_seconds(self.child.id())?;
         let status = self.child.wait().context("collecting the process")?;
-        let peak_bytes = self.memory.join().expect("the sampler does not panic");
+        let sampler = self.memory.take().expect("a process ends once");
+        let peak_bytes = sampler.join().expect("the sampler does not panic");
         Ok((Usage { cpu_seconds, wall_seconds, peak_bytes }, status.code()))
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        if self.memory.is_some() {
+            // An error is on its way already; the process must not outlive it.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }
 

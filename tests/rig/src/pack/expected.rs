@@ -2,6 +2,8 @@
 //!
 //! One checker serves both. Which blobs fail and how is azure-import-export.md §3.3 and §3.4.
 
+mod compare;
+
 use std::collections::BTreeMap;
 
 use model::status::{BlobStatus, ChunkStatus, DriveStatus, SideFileStatus};
