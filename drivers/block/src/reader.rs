@@ -63,8 +63,12 @@ pub struct ReaderConfig {
 }
 
 impl Default for ReaderConfig {
-    /// Eight reads of at most 1 MiB: more of either costs no less CPU and is no faster
-    /// (`examples/read_bench.rs`), and a single 4 MiB chunk still keeps four requests on the drive.
+    /// Eight reads of at most 1 MiB, four threads.
+    ///
+    /// Measured with `examples/read_bench.rs` (virtio disk, registered, direct): reads of 128 KiB
+    /// cost 0.076 CPU-s/GB, of 256 KiB 0.045, of 1 MiB 0.014, of 4 MiB 0.013, `dd` 0.045. A queue
+    /// of 4, 8 or 32 makes no difference beyond that, so the smaller read is taken, which lets a
+    /// single 4 MiB chunk keep four requests on the drive.
     fn default() -> ReaderConfig {
         ReaderConfig {
             queue_depth: 8,
