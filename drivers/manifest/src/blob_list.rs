@@ -48,7 +48,7 @@ enum Root {
 
 /// A blob list that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("blob list, {place}: {fault}")]
+#[error("reading a blob list, {place}")]
 pub struct BlobListError {
     /// Where.
     pub place: Place,

@@ -14,6 +14,7 @@
 //! | what a job entry may look like | [`job_entry`] |
 //! | a line of a log | [`log`] |
 //! | an export's blob list | [`blob_list`] |
+//! | how a manifest is written | [`writer`] |
 //! | a limit | [`limits`] |
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -29,6 +30,7 @@ pub mod log;
 pub mod reader;
 pub mod rule;
 pub mod side_file;
+pub mod writer;
 mod xml;
 
 pub use blob_list::{BlobListError, BlobListReader, BlobListWriter, Selector};
@@ -45,4 +47,5 @@ pub use reader::{
 };
 pub use rule::Rule;
 pub use side_file::{Metadata, Properties, SideFileError, SideFileFault};
+pub use writer::{ManifestWriteError, ManifestWriter, block_length_bytes};
 pub use xml::{Place, XmlFault};

@@ -129,6 +129,11 @@ impl<R: BufRead> ManifestReader<R> {
         &self.reports
     }
 
+    /// The same, when reading is over.
+    pub fn into_reports(self) -> Reports {
+        self.reports
+    }
+
     /// How many lists and entries were seen so far, the ones with problems included.
     pub fn seen(&self) -> (u64, u64) {
         (self.lists, self.blobs)

@@ -17,6 +17,7 @@ mod write;
 pub use fault::XmlFault;
 pub use place::Place;
 
+pub(crate) use characters::is_writable;
 pub(crate) use fault::{XmlCause, XmlError};
 pub(crate) use pull::shortened;
 pub(crate) use pull::{Pull, Step};

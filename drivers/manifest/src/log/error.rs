@@ -6,7 +6,7 @@ use crate::xml::{Place, XmlCause, XmlError, XmlFault};
 
 /// A log that cannot be read on.
 #[derive(Debug, thiserror::Error)]
-#[error("log, {place}: {fault}")]
+#[error("reading a log, {place}")]
 pub struct LogError {
     /// Where.
     pub place: Place,

@@ -14,3 +14,8 @@ pub(super) fn first_foreign(text: &str) -> Option<char> {
     let suspicious = text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == 0xEF));
     if suspicious { text.chars().find(|&character| !is_xml_character(character)) } else { None }
 }
+
+/// Whether XML 1.0 can hold all of the text.
+pub(crate) fn is_writable(text: &str) -> bool {
+    first_foreign(text).is_none()
+}
