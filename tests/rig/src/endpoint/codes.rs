@@ -71,6 +71,7 @@ macro_rules! codes {
     ($($name:ident $status:literal $code:literal $message:literal;)*) => {
         $(pub(crate) const $name: Code = Code { status: $status, code: $code, message: $message };)*
         /// Every refusal that the endpoint can give by itself.
+        #[cfg(test)]
         pub(crate) const ALL: &[Code] = &[$($name),*];
     };
 }
@@ -101,6 +102,7 @@ codes! {
     UNSUPPORTED_HEADER 400 "UnsupportedHeader" "The service does not know this header.";
     NO_TOKEN 401 "NoAuthenticationInformation" "The request carries no credential.";
     TOKEN_REFUSED 401 "InvalidAuthenticationInfo" "The token is not one that this account accepts.";
+    ACCOUNT_FULL 403 "InsufficientAccountPermissions" "The account takes no more data: write operations are not allowed.";
     AUTHENTICATION_FAILED 403 "AuthenticationFailed" "The signature does not fit the request.";
     AUTHORIZATION_FAILURE 403 "AuthorizationFailure" "The credential does not cover this operation.";
     PERMISSION_MISMATCH 403 "AuthorizationPermissionMismatch" "The signature does not have the permission for this operation.";
@@ -111,21 +113,20 @@ codes! {
     BLOB_NOT_FOUND 404 "BlobNotFound" "There is no such blob.";
     CONTAINER_NOT_FOUND 404 "ContainerNotFound" "There is no such container.";
     RESOURCE_NOT_FOUND 404 "ResourceNotFound" "There is no such resource.";
-    UNSUPPORTED_VERB 405 "UnsupportedHttpVerb" "The resource does not support this verb.";
     BLOB_EXISTS 409 "BlobAlreadyExists" "There is such a blob already.";
     BLOCK_COUNT 409 "BlockCountExceedsLimit" "A blob may have 100,000 uncommitted blocks.";
     CONTAINER_EXISTS 409 "ContainerAlreadyExists" "There is such a container already.";
     HNS_UNSUPPORTED 409 "FeatureNotYetSupportedForHierarchicalNamespaceAccounts" "An account with a hierarchical namespace does not do this.";
+    PUBLIC_ACCESS 409 "PublicAccessNotPermitted" "The account does not allow public access.";
     INVALID_BLOB_TYPE 409 "InvalidBlobType" "The blob's type does not fit the operation.";
-    LEASE_ALREADY_BROKEN 409 "LeaseAlreadyBroken" "The lease is broken already.";
     LEASE_ALREADY_PRESENT 409 "LeaseAlreadyPresent" "There is a lease already.";
     LEASE_BREAKING_ACQUIRE 409 "LeaseIsBreakingAndCannotBeAcquired" "The lease is breaking.";
     LEASE_BREAKING_CHANGE 409 "LeaseIsBreakingAndCannotBeChanged" "The lease is breaking.";
     LEASE_BROKEN_RENEW 409 "LeaseIsBrokenAndCannotBeRenewed" "The lease was broken.";
     LEASE_MISMATCH_LEASE 409 "LeaseIdMismatchWithLeaseOperation" "That is not the lease's id.";
     LEASE_NONE_LEASE 409 "LeaseNotPresentWithLeaseOperation" "There is no lease.";
-    PATH_CONFLICT 409 "PathConflict" "A part of the path is a file.";
-    RESOURCE_TYPE_CONFLICT 409 "ResourceTypeMismatch" "There is a directory of that name.";
+    PATH_CONFLICT 409 "PathConflict" "The path, or a part of it, is a file where a directory is meant or the reverse.";
+    BLOB_ARCHIVED 409 "BlobArchived" "An archived blob has to be brought back before it is read.";
     SNAPSHOTS_PRESENT 409 "SnapshotsPresent" "The blob has snapshots.";
     NO_LENGTH 411 "MissingContentLengthHeader" "A body needs its Content-Length.";
     CONDITION_NOT_MET 412 "ConditionNotMet" "The condition does not hold.";

@@ -55,6 +55,15 @@ impl Head {
         self.parts.uri.path()
     }
 
+    /// `container/blob`, as faults and the log name it.
+    pub(crate) fn named(&self) -> String {
+        if self.blob.is_empty() {
+            self.container.clone()
+        } else {
+            format!("{}/{}", self.container, self.blob)
+        }
+    }
+
     pub(crate) fn method(&self) -> &Method {
         &self.parts.method
     }

@@ -1,0 +1,4 @@
+//! One list of behaviour checks in raw HTTP, run against this endpoint and against Azurite.
+
+pub mod client;
+pub mod sign;
