@@ -29,6 +29,7 @@
 mod bytes;
 mod ccm;
 mod cipher;
+pub mod format;
 mod guid;
 mod metadata;
 mod method;
@@ -36,6 +37,8 @@ mod range;
 mod secret;
 mod stretch;
 mod unlock;
+#[cfg(test)]
+mod vectors;
 mod volume;
 
 pub use cipher::{CipherError, SectorCipher, Unaligned};

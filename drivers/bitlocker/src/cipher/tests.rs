@@ -44,25 +44,22 @@ fn encrypt_simply(method: Method, key: &[u8], offset_bytes: u64, sector: &mut [u
     }
 }
 
-type Aes<C> = (C,);
-
 fn encrypt_one<C>(key: &[u8], number: [u8; 16]) -> [u8; 16]
 where
     C: KeyInit + BlockCipherEncrypt<BlockSize = aes::cipher::consts::U16>,
 {
-    let cipher: Aes<C> = (C::new_from_slice(key).unwrap(),);
     let mut block = Array(number);
-    cipher.0.encrypt_block(&mut block);
+    C::new_from_slice(key).unwrap().encrypt_block(&mut block);
     block.0
 }
 
 fn encrypt_cbc<C>(key: &[u8], offset_bytes: u64, sector: &mut [u8])
 where
     C: KeyInit + BlockCipherEncrypt<BlockSize = aes::cipher::consts::U16>,
-    cbc::Encryptor<C>: KeyIvInit + BlockModeEncrypt<BlockSize = aes::cipher::consts::U16>,
+    ::cbc::Encryptor<C>: KeyIvInit + BlockModeEncrypt<BlockSize = aes::cipher::consts::U16>,
 {
     let iv = encrypt_one::<C>(key, u128::from(offset_bytes).to_le_bytes());
-    let mut encryptor = cbc::Encryptor::<C>::new_from_slices(key, &iv).unwrap();
+    let mut encryptor = ::cbc::Encryptor::<C>::new_from_slices(key, &iv).unwrap();
     for block in sector.chunks_exact_mut(16) {
         let mut copy = Array::<u8, aes::cipher::consts::U16>::try_from(&*block).unwrap();
         encryptor.encrypt_block(&mut copy);
@@ -142,7 +139,7 @@ fn cbc_agrees_with_the_cbc_crate_both_ways() {
     let mut sector = filled(512, 9);
     let expected = sector.clone();
     SectorCipher::new(Method::AesCbc256, &key, 512).unwrap().encrypt(512, &mut sector).unwrap();
-    let mut decryptor = cbc::Decryptor::<Aes256>::new_from_slices(&key, &iv).unwrap();
+    let mut decryptor = ::cbc::Decryptor::<Aes256>::new_from_slices(&key, &iv).unwrap();
     for block in sector.chunks_exact_mut(16) {
         let mut copy = Array::<u8, aes::cipher::consts::U16>::try_from(&*block).unwrap();
         decryptor.decrypt_block(&mut copy);

@@ -39,6 +39,11 @@ impl Password {
         Ok(Password { hash: sha256(&sha256(&utf16)[..]) })
     }
 
+    /// For a reader of the volume that this password was just set on.
+    pub(crate) fn duplicate(&self) -> Password {
+        Password { hash: self.hash.clone() }
+    }
+
     /// What is stretched with a protector's salt.
     pub(crate) fn hash(&self) -> &[u8; 32] {
         &self.hash

@@ -81,6 +81,11 @@ impl RecoveryPassword {
         text
     }
 
+    /// For a reader of the volume that this password was just set on.
+    pub(crate) fn duplicate(&self) -> RecoveryPassword {
+        RecoveryPassword { words: self.words.clone() }
+    }
+
     /// What is stretched with a protector's salt.
     pub(crate) fn hash(&self) -> Key256 {
         sha256(&self.words[..])

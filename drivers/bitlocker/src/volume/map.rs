@@ -11,6 +11,7 @@
 
 use block::ReadAt;
 
+use crate::format::{Layout, ReservedKind};
 use crate::metadata::eow::ChunkMap;
 use crate::metadata::{ConversionMapError, ConversionState, Places, Virtualised, VolumeKind};
 use crate::range::{Range, RangeSet, boundary_before};
@@ -219,6 +220,27 @@ impl Metadata {
 }
 
 impl VolumeMap {
+    /// A volume as the formatter makes it: encrypted as a whole.
+    pub(crate) fn of_new_volume(layout: &Layout) -> VolumeMap {
+        let reserved = layout.reserved();
+        let place = |kind: ReservedKind| reserved.iter().find(move |area| area.kind == kind);
+        let virtualised = place(ReservedKind::Virtualised)
+            .map(|area| Virtualised { offset_bytes: area.offset_bytes, length_bytes: area.length_bytes });
+        // The spare is ordinary encrypted space (spec §3.4).
+        let zeros = reserved
+            .iter()
+            .filter(|area| area.kind != ReservedKind::Spare)
+            .map(|area| Range::new(area.offset_bytes, area.length_bytes));
+        VolumeMap {
+            length_bytes: layout.volume_bytes(),
+            sector_bytes: layout.sector_bytes(),
+            virtualised,
+            zeros: RangeSet::new(zeros, layout.volume_bytes()),
+            conversion: Conversion::All,
+            vista: None,
+        }
+    }
+
     /// Length of the volume: the device's, in whole sectors.
     pub fn length_bytes(&self) -> u64 {
         self.length_bytes
