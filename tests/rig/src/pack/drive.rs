@@ -6,7 +6,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ use super::json::{DriveJson, JobEntry};
 use super::plan::PackPlan;
 use super::tree::WrittenBlob;
 use super::volume::{self, Mounted};
-use super::{manifest_text, seal, tree};
+use super::{manifest_text, random, seal, tree};
 
 /// The manifest's place on the volume, as gen A and B write it.
 const MANIFEST: &str = "\\DriveManifest.xml";
@@ -36,7 +36,7 @@ pub fn pack(plan: &PackPlan, folder: &Path) -> Result<ExpectedDrive> {
     let plain = folder.join("volume.unsealed");
     let filled = fill(plan, &plain);
     let sealed = filled.and_then(|filled| {
-        let secrets = seal::Secrets { recovery_password: draw_recovery_password()?, password: plan.password.clone() };
+        let secrets = seal::Secrets { recovery_password: random::recovery_password()?, password: plan.password.clone() };
         seal::seal(plan, &plain, &folder.join("drive.img"), &secrets)?;
         Ok((filled, secrets))
     });
@@ -90,14 +90,6 @@ impl<W: Write> Write for Hashed<W> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.out.flush()
     }
-}
-
-/// Eight 16-bit numbers, each times eleven: bitlocker.md §4.2.
-fn draw_recovery_password() -> Result<String> {
-    let mut random = [0; 16];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).context("drawing a secret")?;
-    let group = |pair: &[u8]| format!("{:06}", u32::from(u16::from_le_bytes([pair[0], pair[1]])) * 11);
-    Ok(random.chunks(2).map(group).collect::<Vec<_>>().join("-"))
 }
 
 fn drive_json(plan: &PackPlan, filled: &Filled, secrets: seal::Secrets) -> DriveJson {
