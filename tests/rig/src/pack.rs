@@ -6,14 +6,21 @@
 //! are needed: [`volume::obstacle`] says what is missing.
 
 pub mod content;
+mod drive;
 pub mod expected;
 pub mod gpt;
+mod json;
+mod manifest_text;
 pub mod plan;
 pub mod presets;
+mod random;
+mod seal;
 mod side_files;
 mod tree;
 pub mod volume;
 
 pub use content::Content;
+pub use drive::pack;
 pub use expected::{ExpectedBlob, ExpectedDrive};
+pub use json::{DriveJson, JobEntry};
 pub use plan::{Cipher, Fault, Layout, PackBlob, PackPlan, Properties};

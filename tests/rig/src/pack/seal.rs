@@ -144,8 +144,8 @@ mod tests {
     fn slices_cover_the_data_and_leave_holes_out() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(64 << 20).unwrap();
-        file.write_all_at(&[1; 5_000], 10 << 20).unwrap();
-        file.write_all_at(&vec![1; 9 << 20], 32 << 20).unwrap();
+        FileExt::write_all_at(&file, &[1; 5_000], 10 << 20).unwrap();
+        FileExt::write_all_at(&file, &vec![1; 9 << 20], 32 << 20).unwrap();
         let slices = slices(&file).unwrap();
         let covers = |position: u64| slices.iter().any(|slice| slice.contains(&position));
         assert!(covers(10 << 20) && covers((10 << 20) + 4_999) && covers((41 << 20) - 1));
