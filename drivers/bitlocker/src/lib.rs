@@ -36,6 +36,8 @@ mod method;
 mod range;
 mod secret;
 mod stretch;
+#[cfg(test)]
+mod testing;
 mod unlock;
 #[cfg(test)]
 mod vectors;

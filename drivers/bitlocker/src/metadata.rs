@@ -153,3 +153,6 @@ impl Metadata {
         self.state == ConversionState::Decrypted
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,7 @@ impl Metadata {
 
     /// Protectors of the secret's kind. Of several external keys the one with the key's own id
     /// counts; when none has it, all do.
-    fn candidates(&self, secret: &Secret) -> Vec<&Protector> {
+    pub(crate) fn candidates(&self, secret: &Secret) -> Vec<&Protector> {
         let kind = secret.protector_kind();
         let of_kind = || self.protectors.iter().filter(move |protector| protector.kind == kind);
         if let Secret::ExternalKey(key) = secret {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::range::boundary_before;
+
 /// Windows' minimum.
 const VOLUME_BYTES_MIN: u64 = 64 << 20;
 
@@ -9,7 +11,7 @@ const VOLUME_BYTES_MIN: u64 = 64 << 20;
 const FIRST_AREA_BYTES: u64 = 33 << 20;
 
 /// Every area begins on a cluster of the file system.
-const CLUSTER_BYTES: u64 = 4096;
+const CLUSTER_BYTES: u32 = 4096;
 
 /// Length of a metadata area and of the spare.
 const AREA_BYTES: u64 = 0x10000;
@@ -85,7 +87,7 @@ impl Layout {
         let free = volume_bytes.saturating_sub(FIRST_AREA_BYTES);
         let third = |index: u64| {
             let place = FIRST_AREA_BYTES.saturating_add(free.saturating_mul(index) / 3);
-            place / CLUSTER_BYTES * CLUSTER_BYTES
+            boundary_before(place, CLUSTER_BYTES)
         };
         let first = third(0);
         Ok(Layout {
@@ -105,7 +107,7 @@ impl Layout {
     /// As [`Layout::within_file_system`].
     pub fn behind_file_system(volume_bytes: u64, sector_bytes: u32) -> Result<Layout, LayoutError> {
         check(volume_bytes, sector_bytes)?;
-        let start = volume_bytes.saturating_sub(TAIL_BYTES) / CLUSTER_BYTES * CLUSTER_BYTES;
+        let start = boundary_before(volume_bytes.saturating_sub(TAIL_BYTES), CLUSTER_BYTES);
         let place = |areas: u64| start.saturating_add(areas.saturating_mul(AREA_BYTES));
         Ok(Layout {
             volume_bytes,
@@ -221,7 +223,7 @@ mod tests {
             let mut free_from = if is_behind { layout.file_system_bytes() } else { VIRTUALISED_BYTES };
             for area in layout.reserved() {
                 prop_assert!(area.offset_bytes >= free_from, "{area:?}");
-                prop_assert!(area.offset_bytes % CLUSTER_BYTES == 0);
+                prop_assert!(area.offset_bytes % u64::from(CLUSTER_BYTES) == 0);
                 free_from = area.offset_bytes + area.length_bytes;
             }
             prop_assert!(free_from < volume_bytes - u64::from(sector_bytes));
