@@ -160,7 +160,8 @@ fn serve(options: EndpointOptions) -> Result<()> {
         hierarchical_namespace: options.hierarchical_namespace,
         ..EndpointConfig::with_store(store)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     runtime
         .block_on(endpoint::serve(config, options.faults, |endpoint| {
             println!("listening at {}\n{}", endpoint.url(), endpoint.connection_string());

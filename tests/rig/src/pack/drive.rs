@@ -36,7 +36,10 @@ pub fn pack(plan: &PackPlan, folder: &Path) -> Result<ExpectedDrive> {
     let plain = folder.join("volume.unsealed");
     let filled = fill(plan, &plain);
     let sealed = filled.and_then(|filled| {
-        let secrets = seal::Secrets { recovery_password: random::recovery_password()?, password: plan.password.clone() };
+        let secrets = seal::Secrets {
+            recovery_password: random::recovery_password()?,
+            password: plan.password.clone(),
+        };
         seal::seal(plan, &plain, &folder.join("drive.img"), &secrets)?;
         Ok((filled, secrets))
     });
@@ -70,7 +73,9 @@ fn write_manifest(plan: &PackPlan, written: &[WrittenBlob], mounted: &Mounted) -
     let path = mounted.file(MANIFEST);
     let file = File::create_new(&path).context("creating the manifest")?;
     let mut out = Hashed { out: BufWriter::with_capacity(1 << 17, file), hash: Md5::new() };
-    manifest_text::write(plan, written, &mut out).and_then(|()| out.flush()).context("writing the manifest")?;
+    manifest_text::write(plan, written, &mut out)
+        .and_then(|()| out.flush())
+        .context("writing the manifest")?;
     Ok(Md5Digest(out.hash.finalize().into()))
 }
 

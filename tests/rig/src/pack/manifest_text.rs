@@ -44,7 +44,11 @@ fn write_blob(blob: &PackBlob, written: &WrittenBlob, out: &mut impl Write) -> i
         // Microsoft's tool names a block by its MD5: §1.5.
         let id = if named { format!(" Id=\"MD5/{}\"", BASE64.encode(hash.0)) } else { String::new() };
         let length_bytes = part.end - part.start;
-        writeln!(out, "<{element} Offset=\"{}\" Length=\"{length_bytes}\"{id} Hash=\"{hash}\"/>", part.start)?;
+        writeln!(
+            out,
+            "<{element} Offset=\"{}\" Length=\"{length_bytes}\"{id} Hash=\"{hash}\"/>",
+            part.start
+        )?;
     }
     writeln!(out, "</{list}>")?;
     write_side_file("MetadataPath", written.metadata.as_ref(), out)?;

@@ -23,6 +23,8 @@ pub fn recovery_password() -> Result<String> {
 
 fn bytes() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("drawing random bytes")?;
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .context("drawing random bytes")?;
     Ok(bytes)
 }

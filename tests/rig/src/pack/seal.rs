@@ -46,8 +46,12 @@ pub fn seal(plan: &PackPlan, plain: &Path, image: &Path, secrets: &Secrets) -> R
     let plain = File::open(plain).context("opening the unsealed volume")?;
     let file_system_bytes = plain.metadata().context("asking for its length")?.len();
     let volume_bytes = file_system_bytes + TAIL_BYTES;
-    let layout = Layout::behind_file_system(volume_bytes, plan.sector_bytes).context("laying out BitLocker")?;
-    ensure!(layout.file_system_bytes() >= file_system_bytes, "BitLocker's areas would overlap the file system");
+    let layout =
+        Layout::behind_file_system(volume_bytes, plan.sector_bytes).context("laying out BitLocker")?;
+    ensure!(
+        layout.file_system_bytes() >= file_system_bytes,
+        "BitLocker's areas would overlap the file system"
+    );
     let drive = File::options().read(true).write(true).create_new(true).open(image);
     let drive = drive.with_context(|| format!("creating {}", image.display()))?;
     gpt::write(&drive, volume_bytes, plan.sector_bytes, random::guid()?)?;
@@ -56,13 +60,15 @@ pub fn seal(plan: &PackPlan, plain: &Path, image: &Path, secrets: &Secrets) -> R
     encrypt(&plain, &formatter, &partition)?;
     let formatted = formatter.finish(&partition).context("sealing the volume")?;
     let device = FileDevice::open(image).context("opening the sealed drive")?;
-    let window = Window::new(Arc::new(device), PARTITION_START_BYTES, volume_bytes).context("finding its partition")?;
+    let window = Window::new(Arc::new(device), PARTITION_START_BYTES, volume_bytes)
+        .context("finding its partition")?;
     formatted.verify(&window).context("reading the sealed volume back")?;
     Ok(())
 }
 
 fn format_plan(plan: &PackPlan, layout: Layout, secrets: &Secrets) -> Result<Plan> {
-    let recovery_password = RecoveryPassword::parse(&secrets.recovery_password).context("the drawn secret")?;
+    let recovery_password =
+        RecoveryPassword::parse(&secrets.recovery_password).context("the drawn secret")?;
     Ok(Plan {
         layout,
         method: match plan.cipher {

@@ -61,19 +61,31 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts the volume in `image` on a new folder.
+    /// Mounts the volume in `image` on a new folder, to be written.
     ///
     /// # Errors
     /// When ntfs-3g refuses, with its words.
     pub fn mount(image: &Path) -> Result<Mounted> {
+        Mounted::with(image, "big_writes,noatime,streams_interface=windows,compression")
+    }
+
+    /// Mounts the volume in `image` on a new folder, to be read only.
+    ///
+    /// # Errors
+    /// As [`Mounted::mount`].
+    pub fn read(image: &Path) -> Result<Mounted> {
+        Mounted::with(image, "ro")
+    }
+
+    fn with(image: &Path, options: &str) -> Result<Mounted> {
         if let Some(obstacle) = obstacle() {
             bail!(obstacle);
         }
         let folder = tempfile::Builder::new().prefix("drayage-ntfs-").tempdir().context("making a folder")?;
         let ntfs3g = process::on_path("ntfs-3g").context("ntfs-3g is not installed")?;
         let mut command = Command::new(ntfs3g);
-        command.args(["-o", "no_detach,big_writes,noatime,streams_interface=windows,compression"]);
-        command.arg(image).arg(folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.arg("-o").arg(format!("no_detach,{options}")).arg(image);
+        command.arg(folder.path()).stdin(Stdio::null()).stderr(Stdio::piped());
         let driver = command.spawn().context("starting ntfs-3g")?;
         let mut mounted = Mounted { folder, driver };
         mounted.wait_until_mounted().with_context(|| format!("mounting {}", image.display()))?;
