@@ -1,0 +1,113 @@
+//! A run: one drive's manifest on its way to one destination, over as many processes as it takes.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use model::DriveId;
+use model::status::DriveStatus;
+
+/// What makes two tries the same run: the second goes on where the first ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunKey {
+    /// The drive's serial number.
+    pub drive_id: DriveId,
+    /// The job that it belongs to.
+    pub job_name: String,
+    /// The manifest's hash as the job gives it: another manifest is another run.
+    pub manifest_hash: String,
+    /// The account's endpoint: the same drive into another account is another run.
+    pub destination: String,
+}
+
+/// What a new run begins with; a resumed one keeps what it began with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStart {
+    /// A random identity, by which the run knows its own work at the destination.
+    pub run_id: [u8; 16],
+    /// The station's clock, milliseconds since 1970.
+    pub started_unix_ms: i64,
+    /// The time stamp in the logs' names, so that a resumed run writes the same logs.
+    pub log_timestamp: String,
+}
+
+/// A run's number in its ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNo(pub i64);
+
+impl fmt::Display for RunNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What [`crate::Ledger::begin`] found or made.
+#[derive(Debug)]
+pub enum Begun {
+    /// There is work to do, and the drive is ours while any clone of the run lives.
+    Running(Run),
+    /// It was all done before.
+    Finished(RunSummary),
+}
+
+/// A run that this process may write. The drive is held until the last clone is dropped, or the
+/// process ends, however it ends.
+#[derive(Clone)]
+pub struct Run {
+    /// Its number, for reading.
+    pub no: RunNo,
+    /// As [`RunStart::run_id`].
+    pub run_id: [u8; 16],
+    /// As [`RunStart::started_unix_ms`], of the first try.
+    pub started_unix_ms: i64,
+    /// As [`RunStart::log_timestamp`], of the first try.
+    pub log_timestamp: String,
+    /// The destination's clock at the start, if an earlier try noted it.
+    pub server_started_unix_s: Option<i64>,
+    /// An earlier try was interrupted.
+    pub resumed: bool,
+    pub(crate) _hold: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("no", &self.no).field("resumed", &self.resumed).finish_non_exhaustive()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEnd {
+    /// `DriveLog/Status`.
+    pub status: DriveStatus,
+    /// Whatever the caller wants to show later, as JSON.
+    pub summary_json: String,
+    /// The station's clock, milliseconds since 1970.
+    pub finished_unix_ms: i64,
+}
+
+/// A run as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Its number.
+    pub no: RunNo,
+    /// What it is a run of.
+    pub key: RunKey,
+    /// How it began.
+    pub start: RunStart,
+    /// The last phase that was recorded, for a person.
+    pub phase: Option<String>,
+    /// Whether it goes on.
+    pub state: RunState,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// It has work left, whether or not somebody is at it.
+    Unfinished,
+    /// Its logs are written.
+    Finished(RunEnd),
+    /// Set aside; a new run with its key takes nothing from it.
+    Abandoned,
+}
