@@ -64,7 +64,7 @@ pub enum ListKind {
 }
 
 /// `MetadataPath` or `PropertiesPath`: a file on the drive, and the hash of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SideFileRef {
     /// Path on the drive, as written.
     pub path: String,

@@ -440,7 +440,8 @@ impl<R: BufRead> ManifestReader<R> {
         };
         let path = self.singleton(element, seen)?;
         let found = path.zip(hash).map(|(path, hash)| SideFileRef { path, hash });
-        if let Some(source) = found.as_ref().and_then(|side_file| side_file.file().err()) {
+        let source = found.as_ref().filter(|_| self.reports.collects()).and_then(|found| found.file().err());
+        if let Some(source) = source {
             self.note(ProblemKind::SideFile { element: element.name(), source });
         }
         Ok(found)

@@ -42,8 +42,11 @@ impl<R: BufRead> ManifestReader<R> {
         }
         let entry = self.finished(kind, index, draft)?;
         let intact = self.reports.broken_rule_count() == broken_before;
-        if let Some(refusal) = entry.as_ref().filter(|_| intact).and_then(|e| e.refusal(&self.credential)) {
-            self.note(ProblemKind::Blob(refusal));
+        if intact && self.reports.collects() {
+            let refusal = entry.as_ref().and_then(|entry| entry.refusal(&self.credential));
+            if let Some(refusal) = refusal {
+                self.note(ProblemKind::Blob(refusal));
+            }
         }
         self.current = None;
         Ok(entry.filter(|_| intact))

@@ -193,6 +193,11 @@ impl Reports {
         self.warning_count
     }
 
+    /// Whether problems are collected at all, so worth looking for.
+    pub(super) fn collects(&self) -> bool {
+        self.collect
+    }
+
     pub(super) fn warn(&mut self, place: Place) {
         self.warning_count = self.warning_count.saturating_add(1);
         if self.warnings.len() < REPORTS_MAX {
