@@ -24,6 +24,8 @@ pub mod block_id;
 mod decode;
 pub mod drive_path;
 pub mod entry;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod job_entry;
 pub mod limits;
 pub mod log;
