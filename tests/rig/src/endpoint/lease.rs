@@ -150,9 +150,12 @@ impl Lease {
             return Err(codes::INVALID_HEADER
                 .of_header("x-ms-lease-duration", &seconds.unwrap_or_default().to_string()));
         }
+        let own = self.id() == Some(id);
         match self.state(now) {
-            LeaseState::Breaking => return Err(codes::LEASE_BREAKING_ACQUIRE.into()),
-            LeaseState::Leased if self.id() != Some(id) => return Err(codes::LEASE_ALREADY_PRESENT.into()),
+            LeaseState::Breaking if own => return Err(codes::LEASE_BREAKING_ACQUIRE.into()),
+            LeaseState::Leased | LeaseState::Breaking if !own => {
+                return Err(codes::LEASE_ALREADY_PRESENT.into());
+            }
             _ => {}
         }
         let ends = seconds.map(|seconds| now.plus_seconds(seconds));
@@ -183,7 +186,10 @@ impl Lease {
                     Err(codes::LEASE_MISMATCH_LEASE.into())
                 }
             }
-            (LeaseState::Breaking, _) => Err(codes::LEASE_BREAKING_CHANGE.into()),
+            (LeaseState::Breaking, _) => {
+                self.check_own(id)?;
+                Err(codes::LEASE_BREAKING_CHANGE.into())
+            }
             _ => Err(codes::LEASE_NONE_LEASE.into()),
         }
     }
@@ -273,7 +279,8 @@ mod tests {
     fn a_lease_that_is_breaking_can_be_neither_acquired_nor_changed_nor_renewed() {
         let mut lease = held(None);
         assert_eq!(lease.break_it(Some(30), NOW), Ok(30));
-        assert_eq!(code(lease.acquire(OTHER, None, NOW)), "LeaseIsBreakingAndCannotBeAcquired");
+        assert_eq!(code(lease.acquire(ID, None, NOW)), "LeaseIsBreakingAndCannotBeAcquired");
+        assert_eq!(code(lease.acquire(OTHER, None, NOW)), "LeaseAlreadyPresent");
         assert_eq!(code(lease.change(ID, OTHER, NOW)), "LeaseIsBreakingAndCannotBeChanged");
         assert_eq!(code(lease.renew(ID, NOW)), "LeaseIsBrokenAndCannotBeRenewed");
         assert_eq!(lease.state(NOW.plus_seconds(30)), LeaseState::Broken);

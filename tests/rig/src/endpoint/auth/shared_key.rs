@@ -53,11 +53,12 @@ fn string_to_sign(head: &Head, account: &str) -> String {
 
 fn canonical_headers(head: &Head) -> String {
     let own = head.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-ms-"));
-    let mut lines: Vec<String> = own
-        .map(|(name, value)| format!("{name}:{}\n", String::from_utf8_lossy(value.as_bytes()).trim()))
+    // By name and not by line: `x-ms-range` comes before `x-ms-range-get-content-md5`.
+    let mut pairs: Vec<(&str, String)> = own
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).trim().to_owned()))
         .collect();
-    lines.sort_unstable();
-    lines.concat()
+    pairs.sort_unstable();
+    pairs.iter().map(|(name, value)| format!("{name}:{value}\n")).collect()
 }
 
 fn canonical_resource(head: &Head, account: &str) -> String {

@@ -75,10 +75,12 @@ impl Ask {
         self
     }
 
-    /// Adds a header.
+    /// Sets a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl ToString) -> Ask {
-        self.headers.push((name.to_lowercase(), value.to_string()));
+        let name = name.to_lowercase();
+        self.headers.retain(|(key, _)| *key != name);
+        self.headers.push((name, value.to_string()));
         self
     }
 
