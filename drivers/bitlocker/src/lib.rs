@@ -30,6 +30,8 @@ mod bytes;
 mod ccm;
 mod cipher;
 pub mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod guid;
 mod metadata;
 mod method;

@@ -186,3 +186,6 @@ fn copy_part(sector: &[u8], skipped: u64, part: &mut [u8]) {
     let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
     part.iter_mut().zip(sector.iter().skip(skipped)).for_each(|(to, from)| *to = *from);
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,7 @@ type Result<T> = std::result::Result<T, ConversionMapError>;
 
 /// The information structure.
 struct Information {
+    offset_bytes: u64,
     bytes: u64,
     chunk_bytes: u64,
     log_bytes: u64,
@@ -74,6 +75,9 @@ impl ChunkMap {
         information: &Information,
         sector_bytes: u64,
     ) -> Result<ChunkMap> {
+        if !information.chunk_bytes.is_multiple_of(sector_bytes) {
+            return Err(at(information.offset_bytes, "chunks that are not whole sectors"));
+        }
         let rounded = information.bytes.next_multiple_of(sector_bytes.max(1));
         let mut reserved: Vec<Range> =
             information.own_bytes.iter().map(|own| Range::new(*own, rounded)).collect();
@@ -116,8 +120,9 @@ impl ChunkMap {
     /// The first byte in a range that no region covers.
     pub(crate) fn first_gap(&self, range: Range) -> Option<u64> {
         let mut position = range.start;
-        for region in &self.regions {
-            if region.range.start > position {
+        let first = self.regions.partition_point(|region| region.range.end <= position);
+        for region in self.regions.iter().skip(first) {
+            if region.range.start > position || position >= range.end {
                 break;
             }
             position = position.max(region.range.end);
@@ -155,6 +160,7 @@ impl Information {
         let regions = usize::try_from(u32_at(bytes, 32)?).ok()?;
         let list = bytes.get(usize::from(u16_at(bytes, 8)?)..)?;
         let information = Information {
+            offset_bytes,
             bytes: bytes.len() as u64,
             chunk_bytes: u64::from(u32_at(bytes, 20)?),
             log_bytes: u64::from(u32_at(bytes, 24)?),
