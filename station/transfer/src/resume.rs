@@ -1,0 +1,50 @@
+//! What an interrupted run left in the account.
+
+use std::collections::HashMap;
+
+use model::BlobPath;
+
+use crate::blob::Blob;
+use crate::put::block_ids;
+use crate::run::{Run, chain};
+use crate::target::{is_ours, nth_name};
+
+/// The chunks that the ledger calls landed and the service still has, with their CRC-64.
+///
+/// Uncommitted blocks vanish after a week, or when somebody commits another list under the name;
+/// then they are put once more. Page ranges stay where they were written as long as the blob is
+/// still the one that the earlier run marked, which [`crate::page::open`] finds out.
+pub async fn still_held(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
+    if blob.is_page_blob() {
+        return if crate::page::is_still_ours(run, blob).await {
+            blob.earlier.landed.clone()
+        } else {
+            Vec::new()
+        };
+    }
+    let Ok(path) = nth_name(&blob.path, blob.first_n) else { return Vec::new() };
+    let uncommitted = match run.account.block_list(&path).await {
+        Ok(list) => list.uncommitted,
+        Err(error) => {
+            // Nothing is lost: they are put again.
+            tracing::info!(error = chain(&error), "asking for the blocks of an interrupted run");
+            return Vec::new();
+        }
+    };
+    if uncommitted.is_empty() && was_committed(run, blob, &path).await {
+        return blob.earlier.landed.clone();
+    }
+    let held: HashMap<String, u64> =
+        uncommitted.into_iter().map(|block| (block.id, block.length_bytes)).collect();
+    let ids = block_ids(blob);
+    let is_held = |index: u32| held.get(&ids[index as usize]) == Some(&blob.chunk(index).length_bytes);
+    blob.earlier.landed.iter().copied().filter(|(index, _)| is_held(*index)).collect()
+}
+
+/// The interrupted run had committed the blob and could not note it any more.
+async fn was_committed(run: &Run, blob: &Blob, path: &BlobPath) -> bool {
+    match run.account.properties(path).await {
+        Ok(Some(existing)) => is_ours(run, blob, path, &existing).await.unwrap_or(false),
+        Ok(None) | Err(_) => false,
+    }
+}

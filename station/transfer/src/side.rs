@@ -1,0 +1,134 @@
+//! Metadata and properties files: read, proven, parsed, and turned into what the service takes.
+//!
+//! azure-import-export.md §1.10 and §1.11. A blob's own file replaces its list's file, it does not
+//! merge with it. Whatever is wrong with such a file, the blob's data still land; the status here
+//! goes into the log. Files are small and many blobs share one, so the last few are remembered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use azure::BlobHeaders;
+use manifest::limits::SIDE_FILE_BYTES_MAX;
+use manifest::{Metadata, Properties, SideFileRef};
+use model::status::SideFileStatus;
+use ntfs::{ResolveError, StreamError, Volume};
+
+use crate::file::read_whole;
+use crate::outcome::SideStatuses;
+use crate::proven::hash_like;
+
+/// Remembered files; a drive has one a list, or one a blob, and then remembering is of no use.
+const REMEMBERED_MAX: usize = 64;
+
+/// Loads side files of one drive.
+pub struct SideFiles {
+    volume: Arc<Volume>,
+    metadata: HashMap<SideFileRef, Result<Arc<Vec<(String, String)>>, SideFileStatus>>,
+    properties: HashMap<SideFileRef, Result<Arc<Properties>, SideFileStatus>>,
+}
+
+impl SideFiles {
+    /// Nothing loaded yet.
+    pub fn new(volume: Arc<Volume>) -> SideFiles {
+        SideFiles { volume, metadata: HashMap::new(), properties: HashMap::new() }
+    }
+
+    /// What a blob with these files is to get, and what the log says of each file.
+    pub fn load(
+        &mut self,
+        metadata: Option<&SideFileRef>,
+        properties: Option<&SideFileRef>,
+    ) -> (BlobHeaders, SideStatuses) {
+        let mut headers = BlobHeaders::default();
+        let mut statuses = SideStatuses::default();
+        if let Some(file) = metadata {
+            statuses.metadata = Some(match self.metadata_of(file) {
+                Ok(pairs) => {
+                    headers.metadata = pairs.to_vec();
+                    SideFileStatus::Completed
+                }
+                Err(status) => status,
+            });
+        }
+        if let Some(file) = properties {
+            statuses.properties = Some(match self.properties_of(file) {
+                Ok(properties) => {
+                    apply(&mut headers, &properties);
+                    SideFileStatus::Completed
+                }
+                Err(status) => status,
+            });
+        }
+        (headers, statuses)
+    }
+
+    fn metadata_of(&mut self, file: &SideFileRef) -> Result<Arc<Vec<(String, String)>>, SideFileStatus> {
+        if let Some(known) = self.metadata.get(file) {
+            return known.clone();
+        }
+        let parsed = read_proven(&self.volume, file).and_then(|bytes| {
+            let parsed = Metadata::parse(&bytes).map_err(|error| error.status())?;
+            Ok(Arc::new(parsed.pairs().to_vec()))
+        });
+        remember(&mut self.metadata, file, parsed)
+    }
+
+    fn properties_of(&mut self, file: &SideFileRef) -> Result<Arc<Properties>, SideFileStatus> {
+        if let Some(known) = self.properties.get(file) {
+            return known.clone();
+        }
+        let parsed = read_proven(&self.volume, file)
+            .and_then(|bytes| Properties::parse(&bytes).map(Arc::new).map_err(|error| error.status()));
+        remember(&mut self.properties, file, parsed)
+    }
+}
+
+fn remember<T: Clone>(
+    known: &mut HashMap<SideFileRef, Result<T, SideFileStatus>>,
+    file: &SideFileRef,
+    value: Result<T, SideFileStatus>,
+) -> Result<T, SideFileStatus> {
+    if known.len() >= REMEMBERED_MAX {
+        known.clear();
+    }
+    known.insert(file.clone(), value.clone());
+    value
+}
+
+/// Export-only properties (ETag, Last-Modified, Content-Length) were left out by the parser.
+fn apply(headers: &mut BlobHeaders, properties: &Properties) {
+    headers.content_type = properties.content_type.clone();
+    headers.content_encoding = properties.content_encoding.clone();
+    headers.content_language = properties.content_language.clone();
+    headers.cache_control = properties.cache_control.clone();
+    headers.content_md5 = properties.content_md5;
+}
+
+fn read_proven(volume: &Volume, file: &SideFileRef) -> Result<Vec<u8>, SideFileStatus> {
+    let path = file.file().map_err(|error| error.side_file_status())?;
+    let id = volume.resolve(&path.to_string()).map_err(|error| resolve_status(&error))?;
+    let stream = volume.stream(id, None).map_err(|error| stream_status(&error))?;
+    // Too long to be one: it cannot be right, and must not fill the memory.
+    let length = usize::try_from(stream.length_bytes).ok().filter(|length| *length <= SIDE_FILE_BYTES_MAX);
+    let mut bytes = vec![0; length.ok_or(SideFileStatus::XmlReadFailed)?];
+    read_whole(volume, &stream, 0, &mut bytes).map_err(|_| SideFileStatus::IOFailed)?;
+    if hash_like(file.hash, &bytes) == file.hash { Ok(bytes) } else { Err(SideFileStatus::Corrupted) }
+}
+
+fn resolve_status(error: &ResolveError) -> SideFileStatus {
+    match crate::file::resolve_status(error) {
+        model::status::BlobStatus::FileNameInvalid => SideFileStatus::FileNameInvalid,
+        model::status::BlobStatus::FileNameTooLong => SideFileStatus::FileNameTooLong,
+        model::status::BlobStatus::FileNotFound => SideFileStatus::FileNotFound,
+        model::status::BlobStatus::FileAccessDenied => SideFileStatus::FileAccessDenied,
+        _ => SideFileStatus::IOFailed,
+    }
+}
+
+fn stream_status(error: &StreamError) -> SideFileStatus {
+    match crate::file::stream_status(error) {
+        model::status::BlobStatus::FileAccessDenied => SideFileStatus::FileAccessDenied,
+        model::status::BlobStatus::FileNotFound => SideFileStatus::FileNotFound,
+        _ => SideFileStatus::IOFailed,
+    }
+}

@@ -1,0 +1,291 @@
+//! Filled ──**digest**──▶ Verified: the proof that a chunk holds the bytes the customer hashed.
+//!
+//! A fixed pool of threads, shared by all bays, takes filled spans, several at once. Decryption
+//! and digest work on slices that stay in the cache: a slice of each of up to thirty-two chunks is
+//! decrypted in place, then fed to the lanes of one SIMD digest, then the next slice. Chunks of
+//! different lengths, files and bays share the lanes; a lane that ends takes the next chunk.
+//!
+//! [`Verified`] can be made only here, by a digest that matched.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bitlocker::SectorCipher;
+use block::Buffer;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use model::Md5Digest;
+use tokio::sync::mpsc;
+
+use crate::blob::Chunk;
+use crate::digest::{Crc64, Lane, LaneSet};
+use crate::plan::{Decrypt, SpanChunk};
+
+/// A span whose reads are done.
+pub struct Filled {
+    /// The bytes as stored.
+    pub buffer: Buffer,
+    /// What to decrypt in it.
+    pub decrypts: Vec<Decrypt>,
+    /// What to fill with zeros.
+    pub zeros: Vec<Range<usize>>,
+    /// The chunks in it.
+    pub chunks: Vec<SpanChunk<Chunk>>,
+    /// The volume's cipher; none for a volume that is not encrypted (any more).
+    pub cipher: Option<Arc<SectorCipher>>,
+    /// Where the verdicts go, one a chunk. Unbounded: each verdict holds a part of a buffer, and
+    /// the buffers are bounded.
+    pub verdicts: mpsc::UnboundedSender<Verdict>,
+    /// Called when the span has been digested: it counts the spans that wait here.
+    pub left: Box<dyn FnOnce() + Send>,
+}
+
+/// What the digest said of a chunk.
+pub enum Verdict {
+    /// The bytes are the customer's.
+    Verified(Verified),
+    /// They are not, this time.
+    Mismatch {
+        /// The chunk.
+        chunk: Chunk,
+        /// The digest that was found.
+        found: Md5Digest,
+    },
+}
+
+/// A chunk whose bytes match the manifest's MD5.
+///
+/// Nothing else makes one, and [`crate::put`] takes nothing else, so a wrong byte cannot be
+/// uploaded.
+pub struct Verified {
+    chunk: Chunk,
+    bytes: Bytes,
+    crc64: u64,
+}
+
+impl Verified {
+    /// Which chunk.
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
+    /// CRC-64/NVME of the bytes, for the verbose log.
+    pub fn crc64(&self) -> u64 {
+        self.crc64
+    }
+
+    /// The bytes; still in the buffer that the drive filled.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+}
+
+/// Bytes a lane is fed at a time. 32 lanes × 16 KiB = 512 KiB, a quarter of the L2 cache of the
+/// build machine's class, so that what was decrypted is still there when it is digested.
+const SLICE_BYTES: usize = 16 << 10;
+
+/// A worker takes at most this many bytes of chunks at a time, so that the first of them are not
+/// kept from the network by the last.
+const BATCH_BYTES_MAX: usize = 128 << 20;
+
+/// The threads that decrypt and digest.
+pub struct DigestPool {
+    queue: Option<Sender<Filled>>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl DigestPool {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(worker_count: usize) -> std::io::Result<DigestPool> {
+        let (queue, filled) = crossbeam_channel::unbounded();
+        let workers = (0..worker_count.max(1))
+            .map(|index| {
+                let filled: Receiver<Filled> = filled.clone();
+                std::thread::Builder::new().name(format!("digest-{index}")).spawn(move || work(&filled))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(DigestPool { queue: Some(queue), workers })
+    }
+
+    /// Hands a span over. The queue is unbounded because what is in it holds buffers, which are
+    /// bounded.
+    pub fn submit(&self, filled: Filled) {
+        let queue = self.queue.as_ref().expect("the queue is closed only by drop");
+        queue.send(filled).expect("workers end only when the queue is closed");
+    }
+}
+
+impl Drop for DigestPool {
+    fn drop(&mut self) {
+        self.queue = None;
+        for worker in self.workers.drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("a digest worker panicked");
+            }
+        }
+    }
+}
+
+fn work(queue: &Receiver<Filled>) {
+    let mut lanes = LaneSet::new();
+    while let Ok(first) = queue.recv() {
+        let mut batch = Batch::default();
+        batch.add(first);
+        while batch.wants_more(lanes.lanes())
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.add(next);
+        }
+        batch.digest(&mut lanes).into_iter().for_each(Opened::tell);
+    }
+}
+
+/// Spans that are digested together.
+#[derive(Default)]
+struct Batch {
+    spans: Vec<Opened>,
+    chunk_count: usize,
+    chunk_bytes: usize,
+}
+
+/// A span being decrypted from its beginning on.
+struct Opened {
+    filled: Filled,
+    /// Everything before this place is decrypted.
+    decrypted_bytes: usize,
+    next_decrypt: usize,
+    digests: Vec<(Md5Digest, u64)>,
+}
+
+/// A chunk in a lane.
+struct Running {
+    lane: Lane,
+    span: usize,
+    chunk: usize,
+    rest: Range<usize>,
+    crc64: Crc64,
+}
+
+impl Batch {
+    fn wants_more(&self, lane_count: usize) -> bool {
+        self.chunk_count < lane_count && self.chunk_bytes < BATCH_BYTES_MAX
+    }
+
+    fn add(&mut self, filled: Filled) {
+        self.chunk_count += filled.chunks.len();
+        self.chunk_bytes += filled.buffer.len();
+        self.spans.push(Opened::new(filled));
+    }
+
+    fn digest(mut self, lanes: &mut LaneSet) -> Vec<Opened> {
+        let mut waiting: Vec<(usize, usize)> = (0..self.spans.len())
+            .flat_map(|span| (0..self.spans[span].filled.chunks.len()).map(move |chunk| (span, chunk)))
+            .collect();
+        waiting.reverse();
+        let mut running: Vec<Running> = Vec::with_capacity(lanes.lanes());
+        loop {
+            while running.len() < lanes.lanes()
+                && let Some((span, chunk)) = waiting.pop()
+            {
+                let rest = self.spans[span].filled.chunks[chunk].range.clone();
+                running.push(Running {
+                    lane: lanes.add(rest.len() as u64),
+                    span,
+                    chunk,
+                    rest,
+                    crc64: Crc64::new(),
+                });
+            }
+            if running.is_empty() {
+                return self.spans;
+            }
+            self.digest_a_slice_each(lanes, &mut running);
+            let (ended, going): (Vec<_>, Vec<_>) =
+                running.into_iter().partition(|chunk| chunk.rest.is_empty());
+            for chunk in ended {
+                let md5 = lanes.finish(chunk.lane);
+                self.spans[chunk.span].digests[chunk.chunk] = (md5, chunk.crc64.value());
+            }
+            running = going;
+        }
+    }
+
+    fn digest_a_slice_each(&mut self, lanes: &mut LaneSet, running: &mut [Running]) {
+        for chunk in running.iter() {
+            let end = chunk.rest.end.min(chunk.rest.start + SLICE_BYTES);
+            self.spans[chunk.span].decrypt_up_to(end);
+        }
+        let slices: Vec<(Lane, &[u8])> = running
+            .iter_mut()
+            .map(|chunk| {
+                let end = chunk.rest.end.min(chunk.rest.start + SLICE_BYTES);
+                let slice = &self.spans[chunk.span].filled.buffer[chunk.rest.start..end];
+                chunk.rest.start = end;
+                chunk.crc64.update(slice);
+                (chunk.lane, slice)
+            })
+            .collect();
+        lanes.update(&slices);
+    }
+}
+
+impl Opened {
+    fn new(filled: Filled) -> Opened {
+        let digests = vec![(Md5Digest([0; 16]), 0); filled.chunks.len()];
+        let mut opened = Opened { filled, decrypted_bytes: 0, next_decrypt: 0, digests };
+        if !opened.filled.zeros.is_empty() {
+            // Zeros lie over the widened ends of decrypted runs, so they come last: rare, so at once.
+            opened.decrypt_up_to(usize::MAX);
+            for range in std::mem::take(&mut opened.filled.zeros) {
+                opened.filled.buffer[range].fill(0);
+            }
+        }
+        opened
+    }
+
+    /// Decrypts what is still encrypted before `end`.
+    fn decrypt_up_to(&mut self, end: usize) {
+        while let Some(run) = self.filled.decrypts.get(self.next_decrypt)
+            && self.decrypted_bytes.max(run.buffer_offset_bytes) < end
+        {
+            let run_end = run.buffer_offset_bytes + run.length_bytes;
+            let start = self.decrypted_bytes.max(run.buffer_offset_bytes);
+            // Slices are multiples of 4096, so only a run's end cuts one short, and a run is whole sectors.
+            let stop = if end >= run_end {
+                run_end
+            } else {
+                run_end.min(start + (end - start).div_ceil(4096) * 4096)
+            };
+            let volume_offset_bytes = run.volume_offset_bytes + (start - run.buffer_offset_bytes) as u64;
+            if let Some(cipher) = &self.filled.cipher {
+                cipher
+                    .decrypt(volume_offset_bytes, &mut self.filled.buffer[start..stop])
+                    .expect("the plan decrypts whole sectors");
+            }
+            self.decrypted_bytes = stop;
+            if stop == run_end {
+                self.next_decrypt += 1;
+            }
+        }
+    }
+
+    /// Compares the digests with the manifest's and tells the verdicts.
+    fn tell(self) {
+        let Opened { filled: Filled { buffer, chunks, verdicts, left, .. }, digests, .. } = self;
+        left();
+        let bytes = Bytes::from_owner(buffer);
+        for (SpanChunk { tag: chunk, range }, (found, crc64)) in chunks.into_iter().zip(digests) {
+            let verdict = if found == chunk.entry().md5 {
+                Verdict::Verified(Verified { chunk, bytes: bytes.slice(range), crc64 })
+            } else {
+                Verdict::Mismatch { chunk, found }
+            };
+            // A copy that was given up no longer listens; its buffers come back by being dropped.
+            let _ = verdicts.send(verdict);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The manifest, a window of blobs at a time, from text to spans in the drive's order.
+//!
+//! Runs on a thread of its own, one window ahead of the reads, so neither waits for the other.
+//! Invariant: memory for the plan is bounded by [`WINDOW_CHUNKS`] chunks (or one blob, when it alone
+//! has more), whatever the number of blobs on the drive: the platter is swept once a window.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use manifest::{BlobEntry, Credential, ManifestEvent, ManifestReader, SideFileRef};
+use model::status::ChunkStatus;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::blob::{Blob, BlobStart, Chunk, Earlier, FileContent};
+use crate::bring_up::OpenDrive;
+use crate::file;
+use crate::outcome::{BlobFailure, Ending};
+use crate::plan::{Located, Part, PartSource, Span, SpanChunk, in_drive_order, lay_out, locate};
+use crate::run::{Run, chain};
+use crate::side::SideFiles;
+
+/// Chunks of a window. 65,536 chunks of 4 MiB are 275 GB, a sweep every half hour of a disk; with
+/// what belongs to each (about 500 bytes) two windows stay under 64 MiB.
+pub const WINDOW_CHUNKS: usize = 1 << 16;
+
+/// What is fed next.
+pub struct Window {
+    /// Blobs that need no read: failed before their first byte, or without chunks.
+    pub settled: Vec<Arc<Blob>>,
+    /// What to read, in the drive's order.
+    pub work: Vec<Work>,
+}
+
+/// Something that fills one buffer.
+pub enum Work {
+    /// Reads of the device.
+    Read(Span<Chunk>),
+    /// Bytes that the sweep of `$MFT` has brought already.
+    Resident(Vec<SpanChunk<Chunk>>),
+    /// One chunk that is not stored as it reads: of a compressed file, mostly.
+    Decode(Chunk),
+}
+
+/// Resident chunks share a buffer up to this size.
+const RESIDENT_BYTES_MAX: usize = 1 << 20;
+
+/// Why planning had to stop: the manifest cannot be read any more.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the manifest again while planning")]
+pub struct PlanError(#[source] manifest::ManifestError);
+
+/// Plans the whole manifest, window by window, leaving out blobs that have an outcome.
+///
+/// # Errors
+/// When the drive no longer gives the manifest that was proven.
+pub fn plan_all(
+    run: &Run,
+    drive: &OpenDrive,
+    done: &dyn Fn(u64) -> bool,
+    mut earlier: HashMap<u64, (u32, Earlier)>,
+    windows: &mpsc::Sender<Window>,
+) -> Result<(), PlanError> {
+    let mut planner = Planner::new(run, drive);
+    let mut reader = ManifestReader::new(std::io::BufReader::with_capacity(1 << 16, drive.manifest.read()));
+    let mut list_files = (None, None);
+    while let Some(event) = reader.next().map_err(PlanError)? {
+        match event {
+            ManifestEvent::Drive(header) => planner.credential = header.credential,
+            ManifestEvent::List(list) => list_files = (list.metadata, list.properties),
+            ManifestEvent::Blob(entry) if done(entry.index) => {}
+            ManifestEvent::Blob(entry) => {
+                let earlier = earlier.remove(&entry.index);
+                planner.add(entry, &list_files, earlier);
+            }
+        }
+        if planner.is_full() && windows.blocking_send(planner.window()).is_err() {
+            return Ok(()); // halted
+        }
+    }
+    // Nobody to take it: halted.
+    let _ = windows.blocking_send(planner.window());
+    Ok(())
+}
+
+/// Plans blobs that start over.
+pub fn plan_again(drive: &OpenDrive, blob: Arc<Blob>) -> Window {
+    let mut parts = WindowParts::default();
+    parts.plan_chunks(drive, blob);
+    parts.into_window(drive)
+}
+
+/// Plans one chunk alone, for another look at it.
+pub fn plan_chunk(drive: &OpenDrive, chunk: Chunk) -> Vec<Work> {
+    let mut parts = WindowParts::default();
+    parts.plan_chunk(drive, chunk);
+    parts.into_window(drive).work
+}
+
+struct Planner<'a> {
+    run: &'a Run,
+    drive: &'a OpenDrive,
+    side_files: SideFiles,
+    credential: Credential,
+    parts: WindowParts,
+}
+
+#[derive(Default)]
+struct WindowParts {
+    settled: Vec<Arc<Blob>>,
+    located: Vec<Located<Chunk>>,
+    resident: Vec<Chunk>,
+    decoded: Vec<Chunk>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(run: &'a Run, drive: &'a OpenDrive) -> Planner<'a> {
+        let side_files = SideFiles::new(Arc::clone(&drive.ntfs));
+        Planner { run, drive, side_files, credential: Credential::Absent, parts: WindowParts::default() }
+    }
+
+    fn is_full(&self) -> bool {
+        let parts = &self.parts;
+        parts.located.len() + parts.resident.len() + parts.decoded.len() + parts.settled.len()
+            >= WINDOW_CHUNKS
+    }
+
+    fn window(&mut self) -> Window {
+        std::mem::take(&mut self.parts).into_window(self.drive)
+    }
+
+    fn add(
+        &mut self,
+        entry: BlobEntry,
+        list_files: &(Option<SideFileRef>, Option<SideFileRef>),
+        earlier: Option<(u32, Earlier)>,
+    ) {
+        self.run.unfinished.send_modify(|count| *count += 1);
+        let metadata = entry.metadata.as_ref().or(list_files.0.as_ref());
+        let properties = entry.properties.as_ref().or(list_files.1.as_ref());
+        let (headers, side) = self.side_files.load(metadata, properties);
+        let (first_n, earlier) = earlier.unwrap_or((1, Earlier::default()));
+        let refusal = entry.refusal(&self.credential);
+        let path = match entry.destination() {
+            Ok(path) => path,
+            Err(_) => unplaceable(),
+        };
+        let opened = match refusal {
+            Some(refusal) => Err(BlobFailure::local(refusal.status(), chain(&refusal))),
+            None => file::open(&self.drive.ntfs, &entry),
+        };
+        match opened {
+            Ok(file) => {
+                let start = BlobStart { entry, path, content: file.content, headers, side, earlier, first_n };
+                let blob = Arc::new(Blob::new(start));
+                end_missing_chunks(&blob, file.length_bytes);
+                self.take_landed(&blob);
+                self.parts.plan_chunks(self.drive, blob);
+            }
+            Err(failure) => {
+                let content = FileContent::Nothing;
+                let start = BlobStart { entry, path, content, headers, side, earlier, first_n };
+                let blob = Blob::new(start);
+                blob.stop(Ending::Fatal(failure));
+                self.parts.settled.push(Arc::new(blob));
+            }
+        }
+    }
+
+    /// Chunks that an earlier run landed need not travel again, if the service still has them.
+    fn take_landed(&self, blob: &Arc<Blob>) {
+        if blob.earlier.landed.is_empty() {
+            return;
+        }
+        let held = Handle::current().block_on(crate::resume::still_held(self.run, blob));
+        held.into_iter().for_each(|(index, crc64)| blob.landed_earlier(index, crc64));
+    }
+}
+
+/// A blob that goes nowhere still needs a place to be named by; it is never sent.
+fn unplaceable() -> model::BlobPath {
+    model::BlobPath::new("$root", "unplaceable").expect("a name that keeps the rules")
+}
+
+/// Chunks past the end of the file cannot be read: the log names each of them.
+fn end_missing_chunks(blob: &Blob, file_bytes: u64) {
+    for index in blob.chunks_to_plan() {
+        let chunk = blob.chunk(index);
+        if chunk.offset_bytes.saturating_add(chunk.length_bytes) > file_bytes {
+            blob.end_unplanned(index, ChunkStatus::FileUnexpectedEnd);
+        }
+    }
+}
+
+impl WindowParts {
+    fn plan_chunks(&mut self, drive: &OpenDrive, blob: Arc<Blob>) {
+        let indexes = blob.chunks_to_plan();
+        blob.open(indexes.len());
+        if indexes.is_empty() {
+            self.settled.push(blob);
+            return;
+        }
+        for index in indexes {
+            self.plan_chunk(
+                drive,
+                Chunk { blob: Arc::clone(&blob), index, mismatches: Vec::new(), failed_reads: 0 },
+            );
+        }
+    }
+
+    fn plan_chunk(&mut self, drive: &OpenDrive, chunk: Chunk) {
+        match &chunk.blob.content {
+            FileContent::Extents(extents) => {
+                let entry = chunk.entry();
+                let range = entry.offset_bytes..entry.offset_bytes + entry.length_bytes;
+                let mut whole = true;
+                let mut segments =
+                    |offset, length, parts: &mut Vec<Part>| whole &= drive.segments(offset, length, parts);
+                let parts = locate(range, extents, &mut segments)
+                    .expect("the driver's extents cover the file, and the chunk lies inside it");
+                if whole {
+                    self.located.push(Located { tag: chunk, parts });
+                } else {
+                    self.decoded.push(chunk);
+                }
+            }
+            FileContent::Resident(_) => self.resident.push(chunk),
+            FileContent::Decoded(_) => self.decoded.push(chunk),
+            FileContent::Nothing => unreachable!("a blob without content has no chunks to plan"),
+        }
+    }
+
+    fn into_window(mut self, drive: &OpenDrive) -> Window {
+        in_drive_order(&mut self.located);
+        let mut work: Vec<Work> = resident_work(self.resident);
+        work.extend(lay_out(self.located, &drive.geometry).into_iter().map(Work::Read));
+        work.extend(self.decoded.into_iter().map(Work::Decode));
+        Window { settled: self.settled, work }
+    }
+}
+
+fn resident_work(chunks: Vec<Chunk>) -> Vec<Work> {
+    let mut work = Vec::new();
+    let mut group: Vec<SpanChunk<Chunk>> = Vec::new();
+    for chunk in chunks {
+        let length =
+            usize::try_from(chunk.entry().length_bytes).expect("a resident file is shorter than its record");
+        let start = group.last().map_or(0, |last| last.range.end);
+        if start > 0 && start + length > RESIDENT_BYTES_MAX {
+            work.push(Work::Resident(std::mem::take(&mut group)));
+            group.push(SpanChunk { tag: chunk, range: 0..length });
+        } else {
+            group.push(SpanChunk { tag: chunk, range: start..start + length });
+        }
+    }
+    if !group.is_empty() {
+        work.push(Work::Resident(group));
+    }
+    work
+}
+
+impl OpenDrive {
+    /// Splits a range of the unlocked volume into stored runs. False when a part of it is not
+    /// stored as it reads (the boot sector of a Vista volume) and has to go through the volume.
+    fn segments(&self, offset_bytes: u64, length_bytes: u64, parts: &mut Vec<Part>) -> bool {
+        let mut whole = true;
+        for segment in self.volume.segments(offset_bytes, length_bytes) {
+            let source = match segment.source {
+                bitlocker::Source::Zeros => PartSource::Zeros,
+                bitlocker::Source::Plain { physical_offset_bytes } => {
+                    PartSource::Plain { offset_bytes: physical_offset_bytes }
+                }
+                bitlocker::Source::Encrypted { physical_offset_bytes } => {
+                    PartSource::Encrypted { offset_bytes: physical_offset_bytes }
+                }
+                bitlocker::Source::BootSector { .. } => {
+                    whole = false;
+                    PartSource::Zeros
+                }
+            };
+            parts.push(Part { length_bytes: segment.length_bytes, source });
+        }
+        whole
+    }
+}
