@@ -50,6 +50,9 @@ impl Volume {
     pub fn paths(&self, file: FileId) -> Vec<VolumePath> {
         let mut paths = Vec::new();
         let Some(current) = self.index.current(file) else { return paths };
+        if current.directory && self.tree.standing(file.record) != Standing::Inside {
+            return paths;
+        }
         for (parent, name) in self.index.names(file) {
             let inside = tree::parent_directory(&self.index, parent).is_ok()
                 && self.tree.standing(parent.record) == Standing::Inside;
@@ -173,10 +176,12 @@ impl<'v> Files<'v> {
         let Some(file) = volume.index.file_id(self.record).filter(|file| file.record != ROOT_RECORD) else {
             return;
         };
-        if volume.tree.standing(file.record) == Standing::System {
-            return;
-        }
         let directory = volume.index.base(file.record).is_some_and(|header| header.directory);
+        match volume.tree.standing(file.record) {
+            Standing::System => return,
+            Standing::Outside if directory => return,
+            Standing::Outside | Standing::Inside => {}
+        }
         let names = volume.index.names(file).map(|(parent, name)| (file, parent, name));
         self.pending.extend(names.take(if directory { 1 } else { usize::MAX }));
         self.pending.reverse();

@@ -106,8 +106,10 @@ impl Volume {
         };
         let header = self.index.base(file.record);
         let is_directory = header.is_some_and(|header| header.directory);
-        if self.tree.standing(file.record) == Standing::System {
-            return Err(ResolveError::System { component: name() });
+        match self.tree.standing(file.record) {
+            Standing::System => return Err(ResolveError::System { component: name() }),
+            Standing::Outside if is_directory => return Err(ResolveError::NotFound { component: name() }),
+            Standing::Outside | Standing::Inside => {}
         }
         let tag = reparse::tag_of(&self.index, file);
         let hidden = if last && !is_directory { ReparseTag::hides_content } else { ReparseTag::leads_away };

@@ -347,6 +347,6 @@ mod tests {
         };
         Item::Head(head).write(&mut bytes);
         write_end(&mut bytes);
-        assert_eq!(bytes.len(), 34);
+        assert_eq!(bytes.len(), 33);
     }
 }
