@@ -256,7 +256,8 @@ fn datasets_and_datums_that_do_not_fit_are_malformed() {
         edit_block(&mut bytes, AREAS[0], edit);
         Metadata::read(&device(bytes)).unwrap().copies.remove(0).health
     };
-    let edits: [&dyn Fn(&mut [u8]); 6] = [
+    type Edit<'a> = &'a dyn Fn(&mut [u8]);
+    let edits: [Edit<'_>; 6] = [
         &|block| put(block, 64, &u32::MAX.to_le_bytes()),
         &|block| put(block, 64, &0_u32.to_le_bytes()),
         &|block| put(block, 64 + 4, &2_u32.to_le_bytes()),
