@@ -19,7 +19,7 @@ mod logs;
 
 use std::collections::HashMap;
 
-use crate::entry::{BlobEntry, BlobKind, Credential, DriveHeader, ListHeader, ListKind};
+use crate::entry::{BlobEntry, BlobKind, Credential, DriveHeader};
 use crate::job_entry::JobEntry;
 use crate::limits;
 use crate::reader::{ManifestError, ManifestEvent, ManifestFault, ManifestReader, ProblemKind};
@@ -158,7 +158,7 @@ fn keeps_the_rules(entry: &BlobEntry) {
             assert!(ends().zip(ranges.iter().skip(1)).all(|(end, next)| end <= next.offset_bytes));
             assert!(ranges.iter().all(|range| (1..=limits::RANGE_BYTES_MAX).contains(&range.length_bytes)));
             if matches!(entry.kind, BlobKind::Page(_)) {
-                let aligned = |bytes: u64| bytes % limits::PAGE_BYTES == 0;
+                let aligned = |bytes: u64| bytes.is_multiple_of(limits::PAGE_BYTES);
                 assert!(aligned(entry.length_bytes));
                 assert!(
                     ranges.iter().all(|range| aligned(range.offset_bytes) && aligned(range.length_bytes))
@@ -200,16 +200,6 @@ fn is_same_entry(found: &JobEntry, expected: &JobEntry) {
     assert_eq!(found.manifest_file, expected.manifest_file);
     assert_eq!(found.manifest_hash, expected.manifest_hash);
     assert!(key(found) == key(expected), "the keys differ");
-}
-
-/// An entry outside any list, for callers that make entries of their own.
-#[cfg(test)]
-fn list_for(entry: &BlobEntry) -> ListHeader {
-    let kind = match entry.kind {
-        BlobKind::File(_) => ListKind::Files,
-        BlobKind::Block(_) | BlobKind::Page(_) => ListKind::Blobs,
-    };
-    ListHeader { index: 0, kind, id: None, metadata: None, properties: None }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! azure-import-export.md §1.3–§1.10. One pass, one blob in memory: a manifest of any size takes
 //! the memory of its largest blob's list. The rules and what breaking one leads to are
-//! [`crate::rule`]; the steps through the XML are [`crate::xml`]; lists of blocks and ranges are
-//! `parts`; one entry is `blob`.
+//! [`crate::rule`]; the steps through the XML are `crate::xml`; lists of blocks and ranges are
+//! `parts`; one entry is `blob`;
+//! what stands before the first list is `header`.
 //!
 //! ```text
 //!  start ──▶ Drive ──▶ List ──▶ Blob* ──▶ List ──▶ … ──▶ end
@@ -16,6 +17,7 @@
 
 mod blob;
 mod element;
+mod header;
 mod parts;
 mod problem;
 
@@ -155,140 +157,6 @@ impl<R: BufRead> ManifestReader<R> {
         }
     }
 
-    /// Reads up to the first list, or to the end of `Drive`.
-    fn drive(&mut self) -> Result<Option<DriveHeader>, ManifestError> {
-        let version = self.root()?;
-        let mut header = HeaderDraft::default();
-        let open = loop {
-            match self.step()? {
-                Step::Open => match self.element() {
-                    Some(Element::BlobList) => break Some(ListKind::Blobs),
-                    Some(Element::FileList) => break Some(ListKind::Files),
-                    other => self.header_child(other, &mut header)?,
-                },
-                Step::Close | Step::End => break None,
-            }
-        };
-        self.state = if open.is_some() { State::Drive { open } } else { State::Tail };
-        self.credential = header.credential.clone();
-        let Some(drive_id) = header.drive_id else {
-            if !header.seen.has(Element::DriveId) {
-                self.broken(Rule::MissingElement { element: "DriveId" })?;
-            }
-            return Ok(None);
-        };
-        self.check_drive(&drive_id)?;
-        let HeaderDraft { credential, client_creator, .. } = header;
-        Ok(version.map(|version| DriveHeader { version, drive_id, credential, client_creator }))
-    }
-
-    /// Steps into `DriveManifest` and `Drive`.
-    fn root(&mut self) -> Result<Option<String>, ManifestError> {
-        self.step()?;
-        if self.element() != Some(Element::DriveManifest) {
-            let found = self.pull.tag().name.to_owned();
-            return Err(self.stopped(Rule::Root { found }));
-        }
-        let mut version = None;
-        self.attributes(|name, value| match name {
-            "Version" => Some(version.replace(value.trim().to_owned()).map(|_| "Version")),
-            _ => None,
-        })?;
-        let version = self.check_version(version)?;
-        loop {
-            match self.step()? {
-                Step::Open if self.element() == Some(Element::Drive) => return Ok(version),
-                Step::Open => self.unknown()?,
-                Step::Close | Step::End => {
-                    return Err(self.stopped(Rule::MissingElement { element: "Drive" }));
-                }
-            }
-        }
-    }
-
-    fn check_version(&mut self, version: Option<String>) -> Result<Option<String>, ManifestError> {
-        match version {
-            None => {
-                self.broken(Rule::MissingAttribute { element: "DriveManifest", attribute: "Version" })?;
-                Ok(None)
-            }
-            Some(found) if !is_known_version(&found) => {
-                let found = crate::xml::shortened(&found).to_owned();
-                self.broken(Rule::Version { found })?;
-                Ok(None)
-            }
-            known => Ok(known),
-        }
-    }
-
-    fn check_drive(&mut self, found: &DriveId) -> Result<(), ManifestError> {
-        match &self.expected {
-            Some(expected) if expected != found => {
-                let (expected, found) = (expected.clone(), found.clone());
-                self.broken(Rule::DriveIdMismatch { expected, found })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn header_child(
-        &mut self,
-        element: Option<Element>,
-        header: &mut HeaderDraft,
-    ) -> Result<(), ManifestError> {
-        match element {
-            Some(Element::DriveId) => {
-                let text = self.singleton(Element::DriveId, &mut header.seen)?;
-                match text.map(|text| DriveId::new(&text)) {
-                    Some(Ok(id)) => header.drive_id = Some(id),
-                    Some(Err(_)) => self.broken(Rule::DriveIdEmpty)?,
-                    None => {}
-                }
-                Ok(())
-            }
-            Some(Element::ClientCreator) => {
-                header.client_creator = self.singleton(Element::ClientCreator, &mut header.seen)?;
-                Ok(())
-            }
-            Some(element @ (Element::StorageAccountKey | Element::ContainerSas)) => {
-                self.note_credential(element, header)
-            }
-            _ => self.unknown(),
-        }
-    }
-
-    /// Notes which credential there is; its text is zeroed as soon as it was looked at.
-    fn note_credential(&mut self, element: Element, header: &mut HeaderDraft) -> Result<(), ManifestError> {
-        let text = self.secret()?;
-        if !header.seen.first(element) {
-            return self.broken(Rule::Duplicate { element: element.name() });
-        }
-        if header.credential != Credential::Absent {
-            return self.broken(Rule::SeveralCredentials);
-        }
-        if element == Element::StorageAccountKey {
-            header.credential = Credential::AccountKey;
-            return Ok(());
-        }
-        match text.trim().split_once('?') {
-            Some((container, token)) if !container.is_empty() && !token.is_empty() => {
-                let container = container.trim_matches('/').to_owned();
-                header.credential = Credential::ContainerSas { container };
-                Ok(())
-            }
-            _ => self.broken(Rule::ContainerSas),
-        }
-    }
-
-    fn secret(&mut self) -> Result<Zeroizing<String>, ManifestError> {
-        // Reserved once, so that growing leaves no copy behind.
-        let mut text = Zeroizing::new(String::with_capacity(crate::limits::SECRET_BYTES));
-        let result = self.pull.text(&mut text);
-        self.pull.forget();
-        result.map_err(|error| self.failed(error))?;
-        Ok(text)
-    }
-
     /// Reads a list's own children, up to its first entry or its end.
     fn list(&mut self, kind: ListKind) -> Result<ListHeader, ManifestError> {
         let index = self.lists;
@@ -375,17 +243,17 @@ impl<R: BufRead> ManifestReader<R> {
     }
 }
 
-/// What was read of the header so far.
-#[derive(Default)]
-struct HeaderDraft {
-    drive_id: Option<DriveId>,
-    credential: Credential,
-    client_creator: Option<String>,
-    seen: Seen,
-}
-
 /// Steps that the reader's parts share.
 impl<R: BufRead> ManifestReader<R> {
+    fn secret(&mut self) -> Result<Zeroizing<String>, ManifestError> {
+        // Reserved once, so that growing leaves no copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(crate::limits::SECRET_BYTES));
+        let result = self.pull.text(&mut text);
+        self.pull.forget();
+        result.map_err(|error| self.failed(error))?;
+        Ok(text)
+    }
+
     fn step(&mut self) -> Result<Step, ManifestError> {
         self.pull.step().map_err(|error| self.failed(error))
     }
@@ -474,13 +342,4 @@ fn entry_element(kind: ListKind) -> Element {
         ListKind::Blobs => Element::Blob,
         ListKind::Files => Element::File,
     }
-}
-
-fn is_known_version(version: &str) -> bool {
-    let shape = version.len() == NEWEST_VERSION.len()
-        && version.bytes().zip(NEWEST_VERSION.bytes()).all(|(found, known)| match known {
-            b'-' => found == b'-',
-            _ => found.is_ascii_digit(),
-        });
-    shape && version <= NEWEST_VERSION
 }

@@ -12,6 +12,7 @@ mod characters;
 mod fault;
 mod place;
 mod pull;
+mod tag;
 mod write;
 
 pub use fault::XmlFault;
@@ -19,8 +20,8 @@ pub use place::Place;
 
 pub(crate) use characters::is_writable;
 pub(crate) use fault::{XmlCause, XmlError};
-pub(crate) use pull::shortened;
 pub(crate) use pull::{Pull, Step};
+pub(crate) use tag::shortened;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use write::replaced;
 pub(crate) use write::{attribute, text};

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::block_id::BlockId;
-use crate::entry::{BlockEntry, RangeEntry, SideFileRef};
+use crate::entry::{BlockEntry, ListHeader, ListKind, RangeEntry, SideFileRef};
 
 const MANIFEST: &str = include_str!("../../tests/corpus/manifest.xml");
 const JOURNAL: &str = include_str!("../../tests/corpus/journal.jrn");
@@ -20,7 +20,7 @@ const PROPERTIES: &str = "<Properties><Content-Type>a/b</Content-Type><Content-M
 fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(
         prop_oneof![
-            any::<char>().prop_filter("XML", |c| is_writable(c.encode_utf8(&mut [0; 4]))),
+            any::<char>().prop_map(|c| if is_writable(c.encode_utf8(&mut [0; 4])) { c } else { '?' }),
             proptest::sample::select(vec!['\r', '\n', '\t', ' ', '&', '<', '>', '"', ']', '/', '\\'])
         ],
         0..20,
@@ -105,6 +105,15 @@ fn drive() -> DriveHeader {
         credential: Credential::Absent,
         client_creator: Some("a <test> & more".to_owned()),
     }
+}
+
+/// A list that can hold the entry.
+fn list_for(entry: &BlobEntry) -> ListHeader {
+    let kind = match entry.kind {
+        BlobKind::File(_) => ListKind::Files,
+        BlobKind::Block(_) | BlobKind::Page(_) => ListKind::Blobs,
+    };
+    ListHeader { index: 0, kind, id: None, metadata: None, properties: None }
 }
 
 /// One list an entry, in the order of a manifest.

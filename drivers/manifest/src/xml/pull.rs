@@ -8,16 +8,15 @@ use std::borrow::Cow;
 use std::io::BufRead;
 use std::ops::Range;
 
-use quick_xml::XmlVersion;
 use quick_xml::events::Event;
-use quick_xml::events::attributes::Attributes;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::bounded::{AllowanceSpent, Bounded};
 use super::characters::first_foreign;
 use super::fault::{XmlCause, XmlError, XmlFault};
 use super::place::Place;
-use crate::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, DEPTH_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use super::tag::{Tag, shortened};
+use crate::limits::{DEPTH_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 
 /// One step through a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +58,6 @@ pub(crate) struct Pull<R> {
     offset_bytes: u64,
     line: u64,
     lines_in_buffer: u64,
-}
-
-/// An element's start tag.
-#[derive(Clone, Copy)]
-pub(crate) struct Tag<'a> {
-    /// The element's name.
-    pub name: &'a str,
-    content: &'a str,
 }
 
 impl<R: BufRead> Pull<R> {
@@ -123,7 +114,7 @@ impl<R: BufRead> Pull<R> {
     /// The tag of the last [`Step::Open`].
     pub(crate) fn tag(&self) -> Tag<'_> {
         let content = self.buffered();
-        Tag { name: content.get(..self.name_length).unwrap_or(content), content }
+        Tag::new(content, self.name_length)
     }
 
     /// Appends the text of the element that was just opened, up to and with its close tag.
@@ -345,36 +336,6 @@ impl<R: BufRead> Pull<R> {
     }
 }
 
-impl<'a> Tag<'a> {
-    /// Hands each attribute's name and normalised value to `each`.
-    ///
-    /// Returns the fault of the first attribute that breaks a limit or is not well-formed.
-    pub(crate) fn attributes(self, mut each: impl FnMut(&'a str, Cow<'a, str>)) -> Result<(), XmlFault> {
-        let mut attributes = Attributes::new(self.content, self.name.len());
-        attributes.with_checks(false);
-        for (count, attribute) in attributes.enumerate() {
-            let attribute = attribute.map_err(|error| XmlFault::Malformed { what: error.to_string() })?;
-            let name = attribute.key.into_inner();
-            if count >= ATTRIBUTES_MAX {
-                return Err(XmlFault::AttributeCount);
-            }
-            if attribute.value.len() > ATTRIBUTE_BYTES_MAX {
-                return Err(XmlFault::AttributeLength { name: shortened(name).to_owned() });
-            }
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|error| XmlFault::Malformed { what: shortened(&error.to_string()).to_owned() })?;
-            if let Cow::Owned(text) = &value
-                && let Some(character) = first_foreign(text)
-            {
-                return Err(XmlFault::Character { code: u32::from(character) });
-            }
-            each(name, value);
-        }
-        Ok(())
-    }
-}
-
 /// What an event was, without borrowing the buffer.
 enum Seen {
     Open { name_length: usize, empty: bool },
@@ -425,9 +386,4 @@ fn normalise_line_ends(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
-}
-
-/// Enough of a foreign text to recognise it in a message.
-pub(crate) fn shortened(text: &str) -> &str {
-    text.char_indices().nth(80).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
