@@ -25,14 +25,15 @@ const ROUNDS_VARIABLE: &str = "DRAYAGE_FUZZ_ROUNDS";
 /// No input of a few megabytes may take longer; a slow machine takes milliseconds.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Runs `target` on every seed as it is, then on `rounds` mutants of them.
+/// Runs `target` on every seed as it is, which it must accept, then on `rounds` mutants of them.
 ///
 /// # Panics
-/// When the target does, or takes far too long, after naming the input and keeping it in a file.
+/// When the target does, or takes far too long, after naming the input and keeping it in a file; and when
+/// a sound seed is refused, because its mutants would then never get past the first check.
 pub fn run(target: &Target, seeds: &[Seed], rounds: u64) {
     assert!(!seeds.is_empty(), "{}: nothing to start from", target.name);
     for seed in seeds {
-        attempt(target, &seed.name, &seed.bytes);
+        assert!(attempt(target, &seed.name, &seed.bytes), "{} refused {}", target.name, seed.name);
     }
     let rounds = std::env::var(ROUNDS_VARIABLE).ok().and_then(|text| text.parse().ok()).unwrap_or(rounds);
     let mut mutant = Vec::new();
@@ -44,14 +45,18 @@ pub fn run(target: &Target, seeds: &[Seed], rounds: u64) {
     }
 }
 
-fn attempt(target: &Target, input: &str, bytes: &[u8]) {
+/// Whether the target accepted the input.
+fn attempt(target: &Target, input: &str, bytes: &[u8]) -> bool {
     let start = Instant::now();
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| (target.run)(bytes)));
     let took = start.elapsed();
-    if outcome.is_err() || took > INPUT_TIME_MAX {
-        let kept = keep(target, bytes);
-        let what = if outcome.is_err() { "panicked" } else { "took too long" };
-        panic!("{} {what} on {input}, {} bytes, {took:?}; {kept}", target.name, bytes.len());
+    match outcome {
+        Ok(is_accepted) if took <= INPUT_TIME_MAX => is_accepted,
+        outcome => {
+            let kept = keep(target, bytes);
+            let what = if outcome.is_err() { "panicked" } else { "took too long" };
+            panic!("{} {what} on {input}, {} bytes, {took:?}; {kept}", target.name, bytes.len());
+        }
     }
 }
 
@@ -70,10 +75,16 @@ mod tests {
 
     #[test]
     fn a_target_that_panics_is_named_with_its_input() {
-        let target = Target { name: "rig-self-test", run: |bytes| assert!(bytes.len() < 10, "too long") };
+        let target = Target { name: "rig-self-test", run: |bytes| bytes.len() < 10 || panic!("too long") };
         let seeds = [Seed::new("short", vec![1; 3]), Seed::new("long", vec![1; 30])];
         let panic = panic::catch_unwind(|| run(&target, &seeds, 1)).unwrap_err();
         let text = panic.downcast_ref::<String>().unwrap();
         assert!(text.contains("rig-self-test panicked on long, 30 bytes"), "{text}");
+    }
+
+    #[test]
+    #[should_panic(expected = "picky refused sound")]
+    fn a_seed_that_is_refused_is_an_error() {
+        run(&Target { name: "picky", run: |_| false }, &[Seed::new("sound", vec![1])], 1);
     }
 }

@@ -69,7 +69,8 @@ impl Seed {
     /// Prepares an input.
     pub fn new(name: &str, bytes: Vec<u8>) -> Seed {
         let lines = bytes.chunks(LINE_BYTES).enumerate();
-        let busy = lines.filter(|(_, line)| line.iter().any(|byte| *byte != 0)).map(|(index, _)| index).collect();
+        let busy =
+            lines.filter(|(_, line)| line.iter().any(|byte| *byte != 0)).map(|(index, _)| index).collect();
         Seed { name: name.to_owned(), bytes, busy }
     }
 

@@ -1,0 +1,20 @@
+//! What is fuzzed: each driver's way from foreign bytes to something trusted, with an exact oracle.
+//!
+//! A target may be given anything. It must not panic, hang or take much memory, and what it accepts
+//! must keep the driver's promises; those are asserted here, from outside, by the public API.
+
+mod bitlocker;
+mod manifest;
+mod ntfs;
+
+pub use bitlocker::{COMPACT_BYTES, bitlocker, regions};
+pub use manifest::manifest;
+pub use ntfs::ntfs;
+
+/// A target and its name.
+pub struct Target {
+    /// The name, also of the libFuzzer binary.
+    pub name: &'static str,
+    /// Takes any bytes and says whether they were accepted as something; panics when a promise is broken.
+    pub run: fn(&[u8]) -> bool,
+}

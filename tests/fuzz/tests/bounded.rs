@@ -1,0 +1,24 @@
+//! The bounded run: so many mutants of each target, the same in every run.
+
+use fuzz_targets::targets::{self, Target};
+use fuzz_targets::{run, seeds};
+
+#[test]
+fn mutated_bitlocker_metadata_is_refused_or_right() {
+    run(&Target { name: "bitlocker", run: targets::bitlocker }, &seeds::bitlocker(), 4_000);
+}
+
+#[test]
+fn mutated_ntfs_volumes_are_refused_or_right() {
+    let seeds = seeds::ntfs();
+    if seeds.is_empty() {
+        let test = "mutated_ntfs_volumes_are_refused_or_right";
+        return rig::skipped(test, "neither ntfs-3g nor ../shared/fixtures is there");
+    }
+    run(&Target { name: "ntfs", run: targets::ntfs }, &seeds, 600);
+}
+
+#[test]
+fn mutated_manifests_are_refused_or_right() {
+    run(&Target { name: "manifest", run: targets::manifest }, &seeds::manifest(), 20_000);
+}
