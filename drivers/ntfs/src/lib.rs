@@ -46,6 +46,8 @@ mod bytes;
 mod content;
 mod extent;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod index;
 mod limits;

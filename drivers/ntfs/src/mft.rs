@@ -26,7 +26,7 @@ pub enum MftError {
     /// The device does not give the bytes.
     #[error("reading record 0 of $MFT or its extensions")]
     Read(#[from] ReadError),
-    /// Neither `$MFT` nor `$MFTMirr` begins with a sound record.
+    /// Neither `$MFT` nor `$MFTMirr` begins with a sound record; this is about the former.
     #[error("record 0 is damaged, at {mft_offset_bytes:#x} and in $MFTMirr")]
     Record {
         /// Where `$MFT` begins.
@@ -92,8 +92,7 @@ impl Mft {
         limits: &Limits,
     ) -> Result<(Mft, bool), MftError> {
         let (raw, from_mirror) = first_record(&device, &geometry)?;
-        let mft_offset_bytes = geometry.cluster_offset(geometry.mft_lcn).unwrap_or(0);
-        let record = Record::parse(&raw).map_err(|source| MftError::Record { mft_offset_bytes, source })?;
+        let record = Record::parse(&raw).map_err(|source| damaged(&geometry, source))?;
         let head = data_piece(&record, 0).ok_or(MftError::NoData)?;
         let mut layout = Layout::new(&geometry, limits.extents_max);
         layout.append(0, head.runs)?;
@@ -158,27 +157,32 @@ impl Window {
     }
 }
 
-/// Record 0, from `$MFT` or else from `$MFTMirr`.
+/// Record 0, from `$MFT` or else from `$MFTMirr`; when neither will do, what is wrong with the first.
 fn first_record(device: &SharedDevice, geometry: &Geometry) -> Result<(Vec<u8>, bool), MftError> {
-    let mft_offset_bytes = geometry.cluster_offset(geometry.mft_lcn).unwrap_or(0);
-    let mut raw = vec![0; geometry.record_length()];
-    let first = device.read_exact_at(&mut raw, mft_offset_bytes).map_err(RecordError::Read);
-    let first = match first.and_then(|()| Ok(record::restore(&mut raw)?)) {
-        Ok(()) => return Ok((raw, false)),
+    let first = match sound_record(device, geometry, geometry.mft_lcn) {
+        Ok(raw) => return Ok((raw, false)),
         Err(error) => error,
     };
-    let mirror = geometry.cluster_offset(geometry.mirror_lcn);
-    if let Some(mirror_offset_bytes) = mirror {
-        let read = device.read_exact_at(&mut raw, mirror_offset_bytes);
-        if read.is_ok() && record::restore(&mut raw).is_ok() {
-            return Ok((raw, true));
-        }
+    match sound_record(device, geometry, geometry.mirror_lcn) {
+        Ok(raw) => Ok((raw, true)),
+        Err(_) => Err(first),
     }
-    Err(match first {
-        RecordError::Read(source) => MftError::Read(source),
-        RecordError::Fault(source) => MftError::Record { mft_offset_bytes, source },
-        RecordError::Outside { .. } => MftError::NoData,
-    })
+}
+
+/// A record 0 whose `$DATA` can be followed.
+fn sound_record(device: &SharedDevice, geometry: &Geometry, lcn: u64) -> Result<Vec<u8>, MftError> {
+    let offset = geometry.cluster_offset(lcn).ok_or(MftError::NoData)?;
+    let mut raw = vec![0; geometry.record_length()];
+    device.read_exact_at(&mut raw, offset)?;
+    record::restore(&mut raw).map_err(|source| damaged(geometry, source))?;
+    let record = Record::parse(&raw).map_err(|source| damaged(geometry, source))?;
+    let head = data_piece(&record, 0).filter(|_| record.in_use()).ok_or(MftError::NoData)?;
+    Layout::new(geometry, usize::MAX).append(0, head.runs)?;
+    Ok(raw)
+}
+
+fn damaged(geometry: &Geometry, source: RecordFault) -> MftError {
+    MftError::Record { mft_offset_bytes: geometry.cluster_offset(geometry.mft_lcn).unwrap_or(0), source }
 }
 
 /// The piece of the unnamed `$DATA` that begins at `start_vcn`.
