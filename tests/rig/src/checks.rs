@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 use rig::process;
 use rig::setup::{self, Purpose, Tools};
 
-pub use suite::cargo;
 use suite::Report;
+pub use suite::cargo;
 
 /// Runs everything, or only the tests whose names contain `filter`.
 ///
@@ -27,7 +27,10 @@ pub fn run(filter: Option<&str>) -> Result<()> {
             run_cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[])
         });
         steps.step("documentation", || {
-            run_cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])
+            run_cargo(
+                &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"],
+                &[("RUSTDOCFLAGS", "-D warnings")],
+            )
         });
         steps.step("dependency policy", dependency_policy);
     }

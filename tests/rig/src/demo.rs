@@ -67,7 +67,8 @@ fn build(release: bool) -> Result<PathBuf> {
     build.args(["build", "--package", "station"]).args(release.then_some("--release"));
     process::run(&mut build)?;
     let profile = if release { "release" } else { "debug" };
-    let target = setup::scratch_root().parent().context("the rig's folder lies in the target folder")?.to_owned();
+    let target =
+        setup::scratch_root().parent().context("the rig's folder lies in the target folder")?.to_owned();
     Ok(target.join(profile).join("station"))
 }
 

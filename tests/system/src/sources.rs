@@ -83,7 +83,8 @@ fn function_name(line: &str) -> Option<&str> {
     }
     loop {
         if let Some(name) = rest.strip_prefix("fn ") {
-            return name.split(['(', '<']).next();
+            // A macro's `fn $name` is a pattern of functions, not one.
+            return name.split(['(', '<']).next().filter(|name| !name.starts_with('$'));
         }
         let modifiers = ["pub ", "async ", "const ", "unsafe ", "extern \"C\" "];
         rest = modifiers.iter().find_map(|modifier| rest.strip_prefix(modifier))?;

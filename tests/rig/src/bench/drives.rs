@@ -76,7 +76,16 @@ fn pack(folder: &Path, files: &str, bytes: u64, count: u64, programs: &Programs)
     }
     eprintln!("bench: packing {count} {files} files, {:.2} GB", to_gigabytes(bytes));
     let mut pack = Command::new(&programs.rig);
-    pack.args(["pack", "--files", files, "--bytes", &bytes.to_string(), "--count", &count.to_string(), "--out"]);
+    pack.args([
+        "pack",
+        "--files",
+        files,
+        "--bytes",
+        &bytes.to_string(),
+        "--count",
+        &count.to_string(),
+        "--out",
+    ]);
     process::run(pack.arg(&unfinished))?;
     fs::rename(&unfinished, folder).context("keeping the packed drive")
 }

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn stages_are_read_from_the_last_event() {
-        let events = "{\"event\":\"progress\"}\n{\"event\":\"summary\",\"stages\":{\"read\":{\"cpu_seconds\":0.5}}}\n";
+        let events =
+            "{\"event\":\"progress\"}\n{\"event\":\"summary\",\"stages\":{\"read\":{\"cpu_seconds\":0.5}}}\n";
         assert_eq!(stages(events), [("read".to_owned(), 0.5)]);
         assert!(stages("no json").is_empty());
     }

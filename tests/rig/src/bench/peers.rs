@@ -103,7 +103,8 @@ struct Fuse {
 impl Fuse {
     /// Runs `command` with a new folder as its last argument and waits until it is mounted there.
     fn mount(mut command: Command) -> Result<Fuse> {
-        let folder = tempfile::Builder::new().prefix("drayage-bench-").tempdir().context("making a folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("drayage-bench-").tempdir().context("making a folder")?;
         command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
         let process = Measured::start(&mut command)?;
         let deadline = Instant::now() + MOUNT_WAIT;
