@@ -201,3 +201,83 @@ fn writable<'a>(
         Err(ManifestWriteError::Text { element, text: crate::xml::shortened(content).to_owned() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Credential;
+
+    fn writer() -> ManifestWriter<Vec<u8>> {
+        let drive = DriveHeader {
+            version: String::new(),
+            drive_id: model::DriveId::new("S1").unwrap(),
+            credential: Credential::ContainerSas { container: "photos".to_owned() },
+            client_creator: None,
+        };
+        ManifestWriter::new(Vec::new(), &drive).unwrap()
+    }
+
+    fn list(kind: ListKind) -> ListHeader {
+        ListHeader { index: 0, kind, id: None, metadata: None, properties: None }
+    }
+
+    fn entry(blob_path: &str) -> BlobEntry {
+        BlobEntry {
+            index: 0,
+            list: 0,
+            blob_path: blob_path.to_owned(),
+            file_path: "\\f".to_owned(),
+            length_bytes: 0,
+            stated_disposition: None,
+            kind: BlobKind::Block(Vec::new()),
+            metadata: None,
+            properties: None,
+            client_data: None,
+            snapshot: None,
+        }
+    }
+
+    #[test]
+    fn blocks_grow_only_when_50_000_of_them_are_not_enough() {
+        let limit = 50_000 * BLOCK_BYTES;
+        for (blob_bytes, expected) in [
+            (0, BLOCK_BYTES),
+            (1, BLOCK_BYTES),
+            (limit, BLOCK_BYTES),
+            (limit + 1, 2 * BLOCK_BYTES),
+            (2 * limit, 2 * BLOCK_BYTES),
+            (2 * limit + 1, 3 * BLOCK_BYTES),
+        ] {
+            assert_eq!(block_length_bytes(blob_bytes), expected, "{blob_bytes}");
+            assert!(blob_bytes.div_ceil(block_length_bytes(blob_bytes)) <= 50_000);
+        }
+        assert_eq!(
+            block_length_bytes(50_000 * crate::limits::BLOCK_BYTES_MAX),
+            crate::limits::BLOCK_BYTES_MAX
+        );
+    }
+
+    #[test]
+    fn a_credential_is_never_written() {
+        let manifest = String::from_utf8(writer().finish().unwrap()).unwrap();
+        assert!(!manifest.contains("photos") && !manifest.contains("Sas"), "{manifest}");
+    }
+
+    #[test]
+    fn an_entry_goes_only_into_a_list_of_its_kind() {
+        assert!(matches!(writer().blob(&entry("con/b")), Err(ManifestWriteError::OutsideList)));
+        let mut writer = writer();
+        writer.list(&list(ListKind::Files)).unwrap();
+        assert!(matches!(writer.blob(&entry("con/b")), Err(ManifestWriteError::OutsideList)));
+        writer.list(&list(ListKind::Blobs)).unwrap();
+        writer.blob(&entry("con/b")).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_xml_cannot_hold_is_refused() {
+        let mut writer = writer();
+        writer.list(&list(ListKind::Blobs)).unwrap();
+        let error = writer.blob(&entry("con/a\u{1}")).unwrap_err();
+        assert!(matches!(error, ManifestWriteError::Text { element: "BlobPath", .. }), "{error}");
+    }
+}
