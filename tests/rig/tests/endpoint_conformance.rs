@@ -1,11 +1,11 @@
 //! The one list of behaviour checks, against each store of our endpoint and against Azurite.
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rig::endpoint::conformance::{self, differences::AZURITE_3_37};
 use rig::endpoint::{ACCOUNT, ACCOUNT_KEY, Endpoint, EndpointConfig, Store};
+use rig::setup::Tools;
 
 fn surprises_of(store: Store) -> Vec<String> {
     let endpoint = Endpoint::start(EndpointConfig::with_store(store)).expect("started");
@@ -44,12 +44,7 @@ struct Azurite {
 
 impl Azurite {
     fn start() -> Option<Azurite> {
-        let installed =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node/node_modules/azurite/dist/src/blob/main.js");
-        let script = std::env::var_os("DRAYAGE_AZURITE").map_or(installed, PathBuf::from);
-        if !script.exists() {
-            return None;
-        }
+        let script = Tools::installed().azurite?;
         let folder = tempfile::tempdir().expect("a scratch folder");
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.expect("a free port");
