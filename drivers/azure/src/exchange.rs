@@ -249,16 +249,21 @@ impl Fault {
 
     /// No answer came, or it broke off.
     fn unanswered(error: azure_core::Error) -> Fault {
-        let wire = error.downcast_ref::<WireFault>().map(|fault| fault.what);
-        let (kind, may_have_landed) = match wire {
-            Some(WireFaultKind::Trust) => (ErrorKind::TrustFailure, false),
-            Some(WireFaultKind::Connect) => (ErrorKind::Connection, false),
-            Some(WireFaultKind::Broken) => (ErrorKind::Connection, true),
-            Some(WireFaultKind::Unsendable) => (ErrorKind::InvalidHeader, false),
-            // Not the wire: the identity provider, which the token policy asks before sending.
-            None => (ErrorKind::NoToken, false),
-        };
-        Fault { may_have_landed, source: Some(error.into()), ..Fault::of(kind, "") }
+        let (kind, may_have_landed, source): (_, _, Box<dyn Error + Send + Sync>) =
+            match error.into_downcast::<WireFault>() {
+                Ok(fault) => {
+                    let (kind, may_have_landed) = match fault.what {
+                        WireFaultKind::Trust => (ErrorKind::TrustFailure, false),
+                        WireFaultKind::Connect => (ErrorKind::Connection, false),
+                        WireFaultKind::Broken => (ErrorKind::Connection, true),
+                        WireFaultKind::Unsendable => (ErrorKind::InvalidHeader, false),
+                    };
+                    (kind, may_have_landed, Box::new(fault))
+                }
+                // Not the wire: the identity provider, which the token policy asks before sending.
+                Err(error) => (ErrorKind::NoToken, false, Box::new(error)),
+            };
+        Fault { may_have_landed, source: Some(source), ..Fault::of(kind, "") }
     }
 
     fn report(self, call: &Call<'_>, tries: &Tries) -> StorageError {
