@@ -68,6 +68,7 @@ struct State {
     ends: Vec<Option<ChunkStatus>>,
     crcs: Vec<u64>,
     open_count: usize,
+    planned_bytes: u64,
     stopped: Option<Ending>,
 }
 
@@ -111,6 +112,7 @@ impl Blob {
             ends: vec![None; chunk_count],
             crcs: vec![0; chunk_count],
             open_count: 0,
+            planned_bytes: 0,
             stopped: None,
         };
         Blob {
@@ -200,9 +202,18 @@ impl Blob {
         self.lock().ends[index as usize] = Some(status);
     }
 
-    /// Says how many chunks are about to travel. Called once, before the first of them.
-    pub fn open(&self, planned_count: usize) {
-        self.lock().open_count = planned_count;
+    /// Says which chunks are about to travel. Called once, before the first of them.
+    pub fn open(&self, planned: &[u32]) {
+        let planned_bytes = planned.iter().map(|index| self.chunk(*index).length_bytes).sum();
+        let mut state = self.lock();
+        state.open_count = planned.len();
+        state.planned_bytes = planned_bytes;
+    }
+
+    /// Bytes of chunks that did not have to travel: twins, what an earlier run had landed, what
+    /// cannot be read.
+    pub fn unplanned_bytes(&self) -> u64 {
+        chunk_bytes(&self.entry).saturating_sub(self.lock().planned_bytes)
     }
 
     /// Ends a planned chunk; true when it was the last, and the caller then concludes the blob.

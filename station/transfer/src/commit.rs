@@ -241,6 +241,7 @@ async fn end(run: &Run, blob: &Blob, ending: &Ending) {
         return;
     }
     run.progress.blobs_done.add(1);
+    run.progress.bytes_done.add(blob.unplanned_bytes());
     if verdict.status != BlobStatus::Completed {
         run.progress.blobs_failed.add(1);
         let blob_path = blob.entry.blob_path.clone();

@@ -358,6 +358,8 @@ impl Task {
     async fn known(&self) -> Result<Known, IngestError> {
         let done = self.ledger.outcomes_present(self.run.no).await?;
         self.progress.blobs_done.add(done.len());
+        let bytes = if done.is_empty() { 0 } else { self.ledger.totals(self.run.no).await?.bytes() };
+        self.progress.bytes_done.add(bytes.min(self.report.totals.chunk_bytes));
         let mut earlier = HashMap::new();
         for pending in self.ledger.pending(self.run.no).await? {
             let left = Earlier { landed: pending.landed, intent: pending.intent };

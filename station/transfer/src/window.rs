@@ -195,7 +195,7 @@ fn end_missing_chunks(blob: &Blob, file_bytes: u64) {
 impl WindowParts {
     fn plan_chunks(&mut self, drive: &OpenDrive, blob: Arc<Blob>) {
         let indexes = blob.chunks_to_plan();
-        blob.open(indexes.len());
+        blob.open(&indexes);
         if indexes.is_empty() {
             self.settled.push(blob);
             return;

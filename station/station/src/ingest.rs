@@ -1,0 +1,222 @@
+//! `station ingest`: arguments in, transfer started, summary and exit code out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use azure::{Account, AccountConfig, Endpoint};
+use indicatif::{DecimalBytes, HumanCount, HumanDuration};
+use ledger::SqliteLedger;
+use manifest::JobEntry;
+use model::drive::{Phase, Suspension};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use transfer::bring_up::Device;
+use transfer::progress::Progress;
+use transfer::task::{IngestSpec, Report, ingest};
+use transfer::verify::DigestPool;
+
+use crate::cli::IngestArguments;
+use crate::console::{Console, print_json};
+use crate::exit::{Exit, Failure};
+use crate::{credential, secrets, state};
+
+/// Runs the command.
+///
+/// # Errors
+/// What keeps an ingest from being started, or the station from going on.
+pub async fn run(arguments: IngestArguments) -> Result<Exit, Failure> {
+    let strict = arguments.strict;
+    let as_json = arguments.json;
+    let spec = match prepare(&arguments).await? {
+        Prepared::Spec(spec) => *spec,
+        Prepared::Refused(exit) => return Ok(exit),
+    };
+    let progress = Arc::new(Progress::default());
+    let (notices, notices_in) = mpsc::unbounded_channel();
+    let console = Console::start(as_json, Arc::clone(&progress), notices_in);
+    let stop = stop_on_signals().map_err(Failure::fatal)?;
+    let started = Instant::now();
+    let ended = ingest(spec, Arc::clone(&progress), notices, stop).await;
+    console.end().await;
+    let report = ended.map_err(Failure::fatal)?;
+    let exit = Exit::of(report.phase, &report.tally, strict);
+    if as_json {
+        print_json(&summary_event(&report, &progress, started.elapsed(), exit));
+    } else {
+        print_summary(&report, &progress, started.elapsed());
+    }
+    Ok(exit)
+}
+
+enum Prepared {
+    Spec(Box<IngestSpec>),
+    Refused(Exit),
+}
+
+async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
+    let job = read_job(&arguments.job).map_err(Failure::usage)?;
+    let endpoint = Endpoint::parse(&arguments.to).context("--to").map_err(Failure::usage)?;
+    let credential = credential::read(&arguments.credential).map_err(Failure::usage)?;
+    let secrets = secrets::collect(Some(&job), &arguments.keys)
+        .map_err(|cause| Failure { exit: Exit::UnlockFailed, cause })?;
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+    let ca_certificates_pem = arguments.ca_file.as_ref().map(read).transpose().map_err(Failure::usage)?;
+    let destination = endpoint.to_string();
+    let config = AccountConfig { ca_certificates_pem, ..AccountConfig::new(endpoint, credential) };
+    let account = Account::new(config).map_err(Failure::usage)?;
+    let state = state::folder(arguments.state.as_deref()).map_err(Failure::usage)?;
+    state::create(&state).map_err(Failure::usage)?;
+    let ledger = SqliteLedger::open(&state.join("ledger.sqlite")).await.map_err(Failure::fatal)?;
+    let device = match Device::open(&arguments.drive) {
+        Ok(device) => device,
+        Err(refusal) => {
+            report_refusal(arguments.json, &refusal);
+            return Ok(Prepared::Refused(Exit::of_status(refusal.status, &Default::default(), false)));
+        }
+    };
+    let logs_dir = arguments.logs.clone().unwrap_or_else(|| state.join("logs"));
+    state::create(&logs_dir).map_err(Failure::usage)?;
+    let worker_count = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Prepared::Spec(Box::new(IngestSpec {
+        device,
+        job,
+        secrets,
+        job_name: arguments.job_name.clone(),
+        account,
+        destination,
+        ledger: Arc::new(ledger),
+        logs_dir,
+        buffer_bytes: arguments.buffer_mib as usize * (1 << 20),
+        digests: Arc::new(DigestPool::start(worker_count).map_err(Failure::fatal)?),
+        again: arguments.again,
+    })))
+}
+
+/// Reads a job entry of any form.
+///
+/// # Errors
+/// When it cannot be read or is none of the known forms.
+pub fn read_job(path: &PathBuf) -> anyhow::Result<JobEntry> {
+    let bytes = zeroize::Zeroizing::new(
+        std::fs::read(path).with_context(|| format!("reading the job {}", path.display()))?,
+    );
+    JobEntry::parse(&bytes, None).with_context(|| format!("the job {}", path.display()))
+}
+
+/// SIGTERM and SIGINT ask for a clean stop; a second one ends at once.
+fn stop_on_signals() -> anyhow::Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if *stop.borrow() {
+                std::process::exit(i32::from(Exit::Interrupted.code()));
+            }
+            eprintln!("station: stopping; what is under way is brought to its end (again to stop at once)");
+            // The ingest may have ended already.
+            let _ = stop.send(true);
+        }
+    });
+    Ok(stopped)
+}
+
+fn report_refusal(as_json: bool, refusal: &transfer::bring_up::Refusal) {
+    if as_json {
+        print_json(
+            &json!({"event": "summary", "status": refusal.status.as_str(), "message": refusal.message}),
+        );
+    } else {
+        eprintln!("station: {}: {}", refusal.status, refusal.message);
+    }
+}
+
+fn status_word(phase: Phase) -> String {
+    match phase {
+        Phase::Ended { status } | Phase::Logging { status } => status.to_string(),
+        Phase::Suspended { reason } => match reason {
+            Suspension::HeldForCustomer => "held".to_owned(),
+            Suspension::DriveLost => "drive lost".to_owned(),
+            Suspension::Stopped => "stopped".to_owned(),
+            Suspension::StationFault => "station fault".to_owned(),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+fn print_summary(report: &Report, progress: &Progress, took: Duration) {
+    let now = progress.snapshot();
+    println!("{}", status_word(report.phase));
+    if let Some(message) = &report.message {
+        println!("  {message}");
+    }
+    if report.totals.blob_count > 0 {
+        let failed = report.tally.failed_blobs;
+        println!(
+            "  blobs     {} of {} have an outcome, {} not Completed",
+            HumanCount(now.blobs_done),
+            HumanCount(report.totals.blob_count),
+            HumanCount(failed)
+        );
+        println!("  landed    {} in {}", DecimalBytes(now.bytes_put), HumanDuration(took));
+    }
+    for (disposition, count) in &report.tally.dispositions {
+        println!("  {:<9} {}", disposition.to_lowercase(), HumanCount(*count));
+    }
+    for failure in &report.failures {
+        println!("  failed    {}: {}: {}", failure.blob_path, failure.status, failure.message);
+    }
+    if failed_not_shown(report) > 0 {
+        println!("  … and {} more: see the error log", failed_not_shown(report));
+    }
+    for path in &report.local_logs {
+        println!("  log       {}", path.display());
+    }
+    for name in &report.landed_logs {
+        println!("  uploaded  {name}");
+    }
+    if let Phase::Suspended { .. } = report.phase {
+        println!("  Nothing that was done is lost: run the same command again to go on.");
+    }
+}
+
+fn failed_not_shown(report: &Report) -> u64 {
+    report.tally.failed_blobs.saturating_sub(report.failures.len() as u64)
+}
+
+fn summary_event(report: &Report, progress: &Progress, took: Duration, exit: Exit) -> Value {
+    let now = progress.snapshot();
+    let dispositions: serde_json::Map<String, Value> = report
+        .tally
+        .dispositions
+        .iter()
+        .map(|(disposition, count)| (disposition.to_string(), json!(count)))
+        .collect();
+    json!({
+        "event": "summary",
+        "status": status_word(report.phase),
+        "message": report.message,
+        "exit_code": exit.code(),
+        "resumed": report.resumed,
+        "finished_before": report.finished_before,
+        "blobs_total": report.totals.blob_count,
+        "bytes_total": report.totals.chunk_bytes,
+        "blobs_done": now.blobs_done,
+        "blobs_failed": report.tally.failed_blobs,
+        "bytes_put": now.bytes_put,
+        "bytes_read": now.bytes_read,
+        "rereads": now.rereads,
+        "seconds": took.as_secs_f64(),
+        "dispositions": dispositions,
+        "failures": report.failures.iter().map(|failure| json!({"blob_path": failure.blob_path, "status": failure.status.as_str(), "message": failure.message})).collect::<Vec<_>>(),
+        "logs": report.local_logs,
+        "uploaded_logs": report.landed_logs,
+    })
+}

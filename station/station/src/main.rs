@@ -1,0 +1,65 @@
+//! The station's program.
+//!
+//! Owns wiring only: the command line, where secrets come from, signals, what is printed, and the
+//! exit code. Data go to standard output, talk to standard error. What a command does is in the
+//! crates below; which code an ending has is in [`exit`].
+
+mod cli;
+mod console;
+mod credential;
+mod exit;
+mod ingest;
+mod inspect;
+mod secrets;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads the message if this fails.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    start_logging(cli.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("station: starting the runtime: {error}");
+            return Exit::Fatal.into();
+        }
+    };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Ingest(arguments) => ingest::run(arguments).await,
+            Command::Inspect(arguments) => inspect::run(arguments).await,
+        }
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("station: {:#}", error.cause);
+            error.exit.into()
+        }
+    }
+}
+
+/// Service log: logfmt-like lines on standard error, warnings only unless asked for more.
+fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DRAYAGE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}
