@@ -9,6 +9,8 @@ pub(crate) mod compressed;
 mod lznt1;
 mod lzx;
 mod reader;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wof;
 mod xpress;
 

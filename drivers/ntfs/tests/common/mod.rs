@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test file uses another part of this module")]
 
 pub mod image;
+pub mod lznt1;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
