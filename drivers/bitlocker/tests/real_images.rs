@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use bitlocker::{
     ConversionState, Integrity, Metadata, OpenError, ProtectorKind, Secret, UnlockError, Volume, VolumeKind,
+    Warning,
 };
+use block::{ReadAt, ReadError, SharedDevice};
 use common::{bek, hex, images, open_image, password, recovery, sha256_of, unlock};
 
 /// Images whose encrypt-on-write descriptors were lost: a guess would give wrong bytes.
@@ -175,6 +177,51 @@ fn to_go_and_suspended_volumes_are_known_as_such() {
     assert_eq!(image("bitlk-aes-xts-128.img").warnings, []);
 }
 
+/// A device whose first sector was overwritten.
+struct WithoutBootSector(SharedDevice);
+
+impl ReadAt for WithoutBootSector {
+    fn length_bytes(&self) -> u64 {
+        self.0.length_bytes()
+    }
+
+    fn sector_bytes(&self) -> u32 {
+        self.0.sector_bytes()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> Result<(), ReadError> {
+        self.0.read_exact_at(buffer, offset_bytes)?;
+        let lost = 512_usize.saturating_sub(usize::try_from(offset_bytes).unwrap()).min(buffer.len());
+        buffer[..lost].fill(0);
+        Ok(())
+    }
+}
+
+#[test]
+fn every_image_is_found_and_mapped_the_same_without_its_boot_sector() {
+    let Some(folder) = images("every_image_is_found_and_mapped_the_same_without_its_boot_sector") else {
+        return;
+    };
+    let mut cases = cases(&folder);
+    cases.dedup_by(|next, kept| next.image == kept.image);
+    assert_eq!(cases.len(), 21);
+    for case in cases {
+        let whole = open_image(&folder.join(&case.image));
+        let damaged = WithoutBootSector(Arc::clone(&whole));
+        let (expected, found) = (Metadata::read(&whole).unwrap(), Metadata::read(&damaged).unwrap());
+        assert_eq!(found.volume_id, expected.volume_id, "{}", case.image);
+        assert_eq!(found.sector_bytes, expected.sector_bytes, "{}", case.image);
+        assert!(found.warnings.contains(&Warning::BootSectorDamaged), "{}", case.image);
+        match (expected.map(&whole), found.map(&damaged)) {
+            (Ok(expected), Ok(found)) => {
+                assert!(expected.segments(0, u64::MAX).eq(found.segments(0, u64::MAX)), "{}", case.image);
+            }
+            (Err(OpenError::ConversionMap(_)), Err(OpenError::ConversionMap(_))) => {}
+            (expected, found) => panic!("{}: {expected:?} {found:?}", case.image),
+        }
+    }
+}
+
 #[test]
 fn the_four_packed_drives_unlock_to_an_ntfs_boot_sector() {
     let test = "the_four_packed_drives_unlock_to_an_ntfs_boot_sector";
@@ -187,7 +234,7 @@ fn the_four_packed_drives_unlock_to_an_ntfs_boot_sector() {
         ] {
             let volume = unlock(&device, &secret);
             let mut sector = [0; 512];
-            block::ReadAt::read_exact_at(&volume, &mut sector, 0).unwrap();
+            volume.read_exact_at(&mut sector, 0).unwrap();
             assert_eq!(&sector[3..11], b"NTFS    ", "{name}: {}", hex(&sector[..16]));
         }
     }

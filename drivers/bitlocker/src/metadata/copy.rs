@@ -106,6 +106,22 @@ pub(crate) struct Virtualisation {
     pub(crate) size_bytes: u64,
     /// Logical sector size from the extended part, if it is there.
     pub(crate) sector_bytes: Option<u32>,
+    /// Flags from there.
+    pub(crate) flags: Option<u64>,
+}
+
+/// Extended flags: set while an encrypt-on-write conversion runs, and on To Go volumes, which have
+/// the second one as well (spec §3.4).
+const FLAG_CONVERTING: u64 = 0x40;
+const FLAG_TO_GO: u64 = 0x800;
+
+impl Block {
+    /// Whether the extended flags say that only bitmaps know what is encrypted: the boot sector says
+    /// it by its GUID, and this is for when there is none.
+    pub(crate) fn is_encrypt_on_write(&self) -> bool {
+        let flags = self.virtualisation.and_then(|datum| datum.flags).unwrap_or(0);
+        flags & (FLAG_CONVERTING | FLAG_TO_GO) == FLAG_CONVERTING
+    }
 }
 
 /// Reads and checks the copy at an offset.
@@ -234,12 +250,14 @@ fn take_datum(block: &mut Block, datum: &Datum<'_>) {
     }
 }
 
-/// Offset 8, size 8; then, since Windows 8, 76 bytes with the logical sector size at 28.
+/// Offset 8, size 8; then, since Windows 8, 76 bytes with flags at 8 and the logical sector size
+/// at 28.
 fn virtualisation(body: &[u8]) -> Option<Virtualisation> {
     const EXTENDED_AT: usize = 16;
     Some(Virtualisation {
         offset_bytes: u64_at(body, 0)?,
         size_bytes: u64_at(body, 8)?,
         sector_bytes: u32_at(body, EXTENDED_AT + 28),
+        flags: u64_at(body, EXTENDED_AT + 8),
     })
 }

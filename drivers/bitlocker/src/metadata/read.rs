@@ -188,10 +188,11 @@ fn search(
 
 /// What the boot sector must have said, as far as the metadata tells.
 fn substitute(block: &Block, conversion_bytes: Option<u64>) -> BootSector {
-    let kind = match (block.version, conversion_bytes) {
-        (1, _) => VolumeKind::Vista,
-        (_, Some(_)) => VolumeKind::EncryptOnWrite,
-        (_, None) => VolumeKind::Windows7,
+    let kind = match block.version {
+        1 => VolumeKind::Vista,
+        // Without its information such a volume is refused later: what is encrypted is unknown.
+        _ if block.is_encrypt_on_write() => VolumeKind::EncryptOnWrite,
+        _ => VolumeKind::Windows7,
     };
     let by_datum = block.virtualisation.and_then(|datum| datum.sector_bytes);
     let by_division = block

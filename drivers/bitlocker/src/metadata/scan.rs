@@ -20,10 +20,18 @@ const CANDIDATES_MAX: u32 = 4096;
 pub(crate) struct Scan {
     /// The first good copy that lies where it says.
     pub(crate) copy_bytes: Option<u64>,
-    /// Where the encrypt-on-write information lies, if some was passed on the way.
+    /// Whether that copy says that encrypt-on-write information is needed as well.
+    pub(crate) is_encrypt_on_write: bool,
+    /// Where the first such information lies.
     pub(crate) conversion_bytes: Option<u64>,
     /// How far the sweep went.
     pub(crate) scanned_bytes: u64,
+}
+
+impl Scan {
+    fn is_complete(&self) -> bool {
+        self.copy_bytes.is_some() && (!self.is_encrypt_on_write || self.conversion_bytes.is_some())
+    }
 }
 
 /// Sweeps up to `limit_bytes`. Windows that cannot be read are passed over, because a damaged
@@ -33,7 +41,7 @@ pub(crate) fn scan(device: &dyn ReadAt, limit_bytes: u64) -> Scan {
     let mut window = vec![0; WINDOW_BYTES];
     let mut found = Scan::default();
     let mut candidates = 0;
-    while found.scanned_bytes < end && found.copy_bytes.is_none() && candidates < CANDIDATES_MAX {
+    while found.scanned_bytes < end && !found.is_complete() && candidates < CANDIDATES_MAX {
         let left = usize::try_from(end.saturating_sub(found.scanned_bytes)).unwrap_or(WINDOW_BYTES);
         let Some(part) = window.get_mut(..left.min(WINDOW_BYTES)) else { break };
         match device.read_exact_at(part, found.scanned_bytes) {
@@ -55,10 +63,10 @@ fn look(device: &dyn ReadAt, window: &[u8], found: &mut Scan, candidates: &mut u
             continue;
         }
         *candidates = candidates.saturating_add(1);
-        if read_copy(device, offset_bytes)
-            .is_ok_and(|block| is_exactly_one(block.area_offsets_bytes, offset_bytes))
-        {
+        let block = read_copy(device, offset_bytes).ok();
+        if let Some(block) = block.filter(|block| is_exactly_one(block.area_offsets_bytes, offset_bytes)) {
             found.copy_bytes = Some(offset_bytes);
+            found.is_encrypt_on_write = block.is_encrypt_on_write();
         }
     }
 }

@@ -227,6 +227,11 @@ mod eow {
                 decrypt_in_place(&mut bytes, start, region.end.min(start + CHUNK));
             }
         }
+        // The extended flags begin 8 bytes behind "5, 76".
+        edit_blocks(&mut bytes, |block| {
+            let extended = block.windows(4).rposition(|window| window == [5, 0, 76, 0]).unwrap();
+            block[extended + 8] |= 0x40;
+        });
         // 92a84d3b-dd80-4d0e-9e4e-b1e3284eaed8
         let guid =
             [0x3b, 0x4d, 0xa8, 0x92, 0x80, 0xdd, 0x0e, 0x4d, 0x9e, 0x4e, 0xb1, 0xe3, 0x28, 0x4e, 0xae, 0xd8];
@@ -344,6 +349,14 @@ fn a_lost_boot_sector_of_an_encrypt_on_write_volume_is_made_up_for_by_a_search()
     let mut head = vec![0; 0x4000];
     volume.read_exact_at(&mut head, 0).unwrap();
     assert!(head == pattern(0x4000));
+}
+
+#[test]
+fn without_boot_sector_and_information_an_encrypt_on_write_volume_is_refused() {
+    let mut bytes = eow::volume(&eow::regions(|chunk| chunk % 2 == 0));
+    bytes[..512].fill(0);
+    eow::INFORMATION.iter().for_each(|at| bytes[*at..at + 8].fill(0));
+    assert_eq!(eow::refusal(bytes).what, "no information structure");
 }
 
 /// The test volume in Vista's layout: metadata of version 1, the head in place and in the clear.
