@@ -6,17 +6,17 @@
 //! It is held to the real ones from outside: one list of checks ([`conformance`]) runs against it and
 //! against Azurite, and the official Python client and azcopy work with it.
 //!
-//! Three stores: memory; a folder that survives the process and that a person can read ([`disk`]);
+//! Three stores: memory; a folder that survives the process and that a person can read (`disk`);
 //! and a discarding one for benchmarks, which counts and drops what it is sent, checks no signature and
 //! no checksum, and remembers only names, lengths and block lists.
 //!
 //! | to change | open |
 //! | --- | --- |
-//! | what an operation does | [`ops`], one file a family |
-//! | a refusal's code | [`codes`] |
-//! | who may do what | [`auth`] |
-//! | what goes wrong on demand | [`faults`], and [`service`] where it happens |
-//! | where bytes are kept | [`store`], [`pages`], [`disk`] |
+//! | what an operation does | `ops`, one file a family |
+//! | a refusal's code | `codes` |
+//! | who may do what | `auth` |
+//! | what goes wrong on demand | [`faults`], and `service` where it happens |
+//! | where bytes are kept | `store`, `pages`, `disk` |
 //!
 //! ```
 //! let endpoint = rig::endpoint::Endpoint::start(rig::endpoint::EndpointConfig::default())?;

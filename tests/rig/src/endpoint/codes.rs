@@ -85,7 +85,6 @@ codes! {
     INVALID_BLOB_OR_BLOCK 400 "InvalidBlobOrBlock" "The block id does not have the length of this blob's other block ids.";
     INVALID_BLOCK_LIST 400 "InvalidBlockList" "The list names a block that is not there.";
     INVALID_HEADER 400 "InvalidHeaderValue" "A header's value is not in its format.";
-    INVALID_INPUT 400 "InvalidInput" "One of the request's inputs is not valid.";
     INVALID_MD5 400 "InvalidMd5" "An MD5 is 16 bytes in base64.";
     INVALID_METADATA 400 "InvalidMetadata" "A metadata name is not an identifier.";
     INVALID_NAME 400 "InvalidResourceName" "The name has characters that a name cannot have.";

@@ -49,6 +49,7 @@ struct SavedCell {
     base: Option<Blob>,
     snapshots: BTreeMap<String, Blob>,
     lease: Lease,
+    dropped_below: u64,
 }
 
 /// A cell's sidecar: the record, and the exact name that the file's name may have cut.
@@ -188,9 +189,17 @@ impl Disk {
         let files = files_of(&folder.join("blobs"))?;
         for path in files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "json")) {
             let saved: SavedCell = serde_json::from_slice(&fs::read(path)?)?;
-            let SavedCell { name, base, snapshots, lease } = saved;
+            let SavedCell { name, base, snapshots, lease, dropped_below } = saved;
             referred.extend(base.iter().chain(snapshots.values()).filter_map(data_file));
-            states.insert(name, CellState { base, snapshots, lease, ..CellState::default() });
+            let state = CellState {
+                base,
+                snapshots,
+                lease,
+                dropped_below,
+                next_block: dropped_below,
+                ..CellState::default()
+            };
+            states.insert(name, state);
         }
         // Bytes of a commit that did not happen, or of a blob that was replaced just then.
         for path in files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "data")) {
@@ -213,6 +222,10 @@ impl Disk {
             else {
                 continue;
             };
+            if number < cell.dropped_below {
+                fs::remove_file(&path)?;
+                continue;
+            }
             let relative = path.strip_prefix(&self.root).map_err(io::Error::other)?.to_owned();
             let stored = Stored { length: fs::metadata(&path)?.len(), place: Place::File(relative) };
             // Ascending numbers: of two blocks of one id the later one counts.
@@ -255,7 +268,7 @@ fn blocks_of(at: Named<'_>) -> PathBuf {
 fn file_name(blob: &str) -> String {
     let encoded = encode(blob);
     // A name of dots alone, or one that begins with a dot, would be hidden or special.
-    let encoded = if encoded.starts_with('.') { format!("%2E{}", &encoded[1..]) } else { encoded };
+    let encoded = encoded.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(encoded);
     if encoded.len() <= NAME_BYTES_MAX {
         return encoded;
     }

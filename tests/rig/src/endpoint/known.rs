@@ -5,7 +5,7 @@ use super::request::Head;
 
 /// Headers without `x-ms-`; names from the REST reference of the operations that are done here, and
 /// those that clients send with every request.
-const KNOWN: [&str; 46] = [
+const KNOWN: [&str; 34] = [
     "access-tier",
     "access-tier-if-modified-since",
     "access-tier-if-unmodified-since",
@@ -19,18 +19,11 @@ const KNOWN: [&str; 46] = [
     "blob-public-access",
     "blob-sequence-number",
     "blob-type",
-    "client-name",
     "client-request-id",
-    "client-version",
-    "command-name",
     "content-crc64",
     "date",
-    "default-encryption-scope",
     "delete-snapshots",
     "delete-type-permanent",
-    "deny-encryption-scope-override",
-    "effective-locale",
-    "file-request-intent",
     "if-sequence-number-eq",
     "if-sequence-number-le",
     "if-sequence-number-lt",
@@ -46,12 +39,7 @@ const KNOWN: [&str; 46] = [
     "rehydrate-priority",
     "return-client-request-id",
     "sequence-number-action",
-    "source-if-match",
-    "upn",
-    "useragent",
     "version",
-    "app",
-    "blob-committed-block-count",
 ];
 
 /// Headers of features that this double does not have. Ignoring them would store something else than

@@ -1,7 +1,8 @@
 //! The operations. Each takes a [`Call`] and answers a reply or a refusal; none touches a socket.
 //!
 //! Order of checks in every operation on a blob, as in the service: container, blob, type,
-//! conditions, lease. A refused operation has changed nothing.
+//! conditions, lease. A refused operation has changed nothing; only when the store itself fails (500)
+//! may memory be ahead of the disk.
 
 pub(crate) mod account;
 pub(crate) mod block;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -170,7 +170,7 @@ fn read_chunks(chunks: &BTreeMap<u64, Arc<Vec<u8>>>, range: Range<u64>, pieces: 
 }
 
 /// Frees the file's space; where the file system cannot, the stale bytes stay behind the ranges.
-fn punch(vault: &Vault, path: &PathBuf, range: &Range<u64>) -> io::Result<()> {
+fn punch(vault: &Vault, path: &Path, range: &Range<u64>) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let Some(disk) = vault.disk() else { return Ok(()) };
     let file = File::options().write(true).open(disk.absolute(path))?;
@@ -203,7 +203,8 @@ mod tests {
         let before = pages.snapshot(vault).expect("snapshot");
         pages.write(CHUNK_BYTES..CHUNK_BYTES + 512, &[9; 512], vault).expect("written");
         pages.clear(CHUNK_BYTES - 512..CHUNK_BYTES, vault).expect("cleared");
-        assert_eq!(pages.ranges.within(0..1 << 20), [CHUNK_BYTES..CHUNK_BYTES + 512]);
+        let kept = pages.ranges.within(0..1 << 20);
+        assert!(matches!(kept.as_slice(), [one] if *one == (CHUNK_BYTES..CHUNK_BYTES + 512)), "{kept:?}");
         let around = CHUNK_BYTES - 1024..CHUNK_BYTES + 1024;
         let expected = [vec![0; 1024], vec![9; 512], vec![0; 512]].concat();
         assert_eq!(read(&pages, around.clone(), vault), expected);

@@ -40,13 +40,14 @@ pub(crate) enum ReplyBody {
 
 /// A body that a fault slows down or cuts off.
 pub(crate) struct Shaped {
-    pub(crate) inner: ReplyBody,
+    inner: ReplyBody,
     pub(crate) bytes_per_second: Option<u64>,
     /// After so many bytes the connection is reset.
     pub(crate) cut_after: Option<u64>,
-    pub(crate) wire: Arc<Wire>,
-    pub(crate) sleeping: Option<Pin<Box<Sleep>>>,
-    pub(crate) sent: u64,
+    wire: Arc<Wire>,
+    sent: u64,
+    /// The next frame, and until when it is held back.
+    waiting: Option<(Pin<Box<Sleep>>, Bytes)>,
 }
 
 impl Reply {
@@ -128,7 +129,10 @@ impl ReplyBody {
             ReplyBody::Empty => 0,
             ReplyBody::Full(bytes) => bytes.len() as u64,
             ReplyBody::Pieces(pieces) => pieces.iter().map(Piece::length).sum(),
-            ReplyBody::Shaped(shaped) => shaped.inner.remaining(),
+            ReplyBody::Shaped(shaped) => {
+                let held_back = shaped.waiting.as_ref().map_or(0, |(_, frame)| frame.len() as u64);
+                held_back + shaped.inner.remaining()
+            }
         }
     }
 
@@ -151,25 +155,33 @@ impl ReplyBody {
 }
 
 impl Shaped {
+    /// A slow body before anything of it was sent.
+    pub(crate) fn new(inner: ReplyBody, wire: Arc<Wire>) -> Shaped {
+        Shaped { inner, bytes_per_second: None, cut_after: None, wire, sent: 0, waiting: None }
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        if let Some(sleep) = &mut self.sleeping {
+        if self.waiting.is_none() {
+            if self.cut_after.is_some_and(|cut| self.sent >= cut) {
+                self.wire.reset();
+                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+            }
+            let frame = match self.inner.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            };
+            let left = self.cut_after.map_or(frame.len() as u64, |cut| cut - self.sent);
+            let size = usize::try_from(left).map_or(frame.len(), |left| left.min(frame.len()));
+            let time = self.bytes_per_second.map_or(Duration::ZERO, |rate| time_for(size, rate));
+            self.waiting = Some((Box::pin(tokio::time::sleep(time)), frame.slice(..size)));
+        }
+        if let Some((sleep, _)) = &mut self.waiting {
             ready!(sleep.as_mut().poll(context));
-            self.sleeping = None;
         }
-        if self.cut_after.is_some_and(|cut| self.sent >= cut) {
-            self.wire.reset();
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
-        }
-        let frame = match self.inner.next_frame() {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Poll::Ready(None),
-            Err(error) => return Poll::Ready(Some(Err(error))),
-        };
-        let left = self.cut_after.map_or(frame.len() as u64, |cut| cut - self.sent);
-        let size = usize::try_from(left).map_or(frame.len(), |left| left.min(frame.len()));
-        self.sent += size as u64;
-        self.sleeping = self.bytes_per_second.map(|rate| Box::pin(tokio::time::sleep(time_for(size, rate))));
-        Poll::Ready(Some(Ok(frame.slice(..size))))
+        let frame = self.waiting.take().map(|(_, frame)| frame).unwrap_or_default();
+        self.sent += frame.len() as u64;
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 

@@ -30,21 +30,27 @@ pub(crate) struct Head {
     query: Vec<(String, String)>,
 }
 
-/// Query of a request, and what its path names, decoded.
+/// A head that names nothing, as it came.
+pub(crate) struct Refused {
+    pub(crate) parts: Parts,
+    pub(crate) refusal: Refusal,
+}
+
+/// What a path names: its level, the container, the blob.
 type Named = (Level, String, String);
 
 impl Head {
     /// Reads a head. The path's first part has to be the account's name (path-style addresses).
-    pub(crate) fn read(parts: Parts, peer: IpAddr, account: &str) -> Result<Head, (Parts, Refusal)> {
+    pub(crate) fn read(parts: Parts, peer: IpAddr, account: &str) -> Result<Head, Box<Refused>> {
         let query = match decode_query(parts.uri.query().unwrap_or_default()) {
             Ok(query) => query,
-            Err(refusal) => return Err((parts, refusal)),
+            Err(refusal) => return Err(Box::new(Refused { parts, refusal })),
         };
         let value = |name: &str| find(&query, name).unwrap_or_default();
         let (restype, comp) = (value("restype"), value("comp"));
         let (level, container, blob) = match named(parts.uri.path(), account, restype == "container") {
             Ok(named) => named,
-            Err(refusal) => return Err((parts, refusal)),
+            Err(refusal) => return Err(Box::new(Refused { parts, refusal })),
         };
         let operation = Operation::of(&parts.method, level, restype, comp);
         Ok(Head { parts, peer, operation, container, blob, query })

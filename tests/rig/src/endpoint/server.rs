@@ -43,7 +43,8 @@ impl Server {
         let door = Door { listener: Some(listener), address, stopped, shared };
         let serve = move || {
             runtime.block_on(door.serve());
-            runtime.shutdown_background();
+            // Waits for what is being carried out: the next endpoint may be started on the same folder.
+            drop(runtime);
         };
         let thread = std::thread::Builder::new().name("rig-endpoint".to_owned()).spawn(serve)?;
         Ok(Server { address, stop, thread: Some(thread) })

@@ -22,8 +22,8 @@ use super::log::{Ending, RequestLog};
 use super::names;
 use super::ops::{self, Call};
 use super::reply::{Reply, ReplyBody, Shaped};
-use super::request::Head;
-use super::stamp::Stamp;
+use super::request::{Head, Refused};
+use super::stamp::{Clock, Stamp};
 use super::state::Account;
 use super::wire::Wire;
 
@@ -75,10 +75,11 @@ pub(crate) async fn answer(
     let request_id = format!("{number:08x}-001e-0000-0000-{:012x}", connection.number);
     let head = match read_head(parts, &shared.account, connection.peer) {
         Ok(head) => head,
-        Err((parts, refusal)) => {
+        Err(refused) => {
+            let Refused { parts, refusal } = *refused;
             body::drain(&mut incoming).await;
             let reply = Reply::refusal(&refusal, parts.method != Method::HEAD, &request_id, now);
-            return Ok(finish(reply, &parts, &request_id).into_response());
+            return Ok(finish(reply, &parts, &request_id, &shared.account.clock).into_response());
         }
     };
     let step = Step { shared: &shared, connection: &connection, head: &head, now };
@@ -95,11 +96,11 @@ pub(crate) async fn answer(
         }
     };
     step.note(reply.status, reply.headers.get("x-ms-error-code").and_then(|code| code.to_str().ok()));
-    Ok(finish(reply, &head.parts, &request_id).into_response())
+    Ok(finish(reply, &head.parts, &request_id, &shared.account.clock).into_response())
 }
 
 /// Reads a head and checks the names in it.
-fn read_head(parts: Parts, account: &Account, peer: IpAddr) -> Result<Head, (Parts, Refusal)> {
+fn read_head(parts: Parts, account: &Account, peer: IpAddr) -> Result<Head, Box<Refused>> {
     let mut head = Head::read(parts, peer, &account.name)?;
     match check_names(&head, account) {
         Ok(blob) => {
@@ -108,7 +109,7 @@ fn read_head(parts: Parts, account: &Account, peer: IpAddr) -> Result<Head, (Par
             }
             Ok(head)
         }
-        Err(refusal) => Err((head.parts, refusal)),
+        Err(refusal) => Err(Box::new(Refused { parts: head.parts, refusal })),
     }
 }
 
@@ -125,9 +126,12 @@ fn check_names(head: &Head, account: &Account) -> Result<Option<String>, Refusal
 }
 
 /// Adds the headers of every reply.
-fn finish(reply: Reply, parts: &Parts, request_id: &str) -> Reply {
+fn finish(reply: Reply, parts: &Parts, request_id: &str, clock: &Clock) -> Reply {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    // hyper dates replies by the machine's time, more cheaply; a client may learn the clock from it.
+    let date = clock.is_pushed().then(|| clock.now().http_date());
     reply
+        .maybe("date", date)
         .with("server", "Drayage-Rig-Endpoint (a test double)")
         .with("x-ms-request-id", request_id)
         .with("x-ms-version", text("x-ms-version").unwrap_or("2009-09-19"))
@@ -246,9 +250,8 @@ impl Step<'_> {
         let bytes_per_second = plan.spoiling.bytes_per_second;
         if bytes_per_second.is_some() || plan.cut_after.is_some() {
             let inner = std::mem::replace(&mut reply.body, ReplyBody::Empty);
-            let wire = Arc::clone(&self.connection.wire);
-            let cut_after = plan.cut_after;
-            let shaped = Shaped { inner, bytes_per_second, cut_after, wire, sleeping: None, sent: 0 };
+            let mut shaped = Shaped::new(inner, Arc::clone(&self.connection.wire));
+            (shaped.bytes_per_second, shaped.cut_after) = (bytes_per_second, plan.cut_after);
             reply.body = ReplyBody::Shaped(Box::new(shaped));
         }
         reply

@@ -182,6 +182,11 @@ impl Clock {
         Stamp(ticks.saturating_add_signed(self.pushed_ticks.load(Ordering::Relaxed)))
     }
 
+    /// Whether this is not the machine's time.
+    pub(crate) fn is_pushed(&self) -> bool {
+        self.pushed_ticks.load(Ordering::Relaxed) != 0
+    }
+
     /// Lets a lease or a signature run out without waiting for it.
     pub fn advance(&self, by: Duration) {
         self.pushed_ticks.fetch_add(signed_ticks(by), Ordering::Relaxed);

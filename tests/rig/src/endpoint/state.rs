@@ -73,6 +73,8 @@ pub(crate) struct CellState {
     pub(crate) blocks: BTreeMap<String, Block>,
     /// What the next uncommitted block is numbered by.
     pub(crate) next_block: u64,
+    /// Blocks numbered below were dropped by a commit, even if their files should still be there.
+    pub(crate) dropped_below: u64,
 }
 
 /// An uncommitted block; the map's key is its id in base64.
@@ -166,15 +168,18 @@ impl Account {
         if let Some(blob) = &mut base {
             self.settle(place, blob)?;
         }
-        let record = CellRecord { base: base.as_ref(), snapshots: &cell.snapshots, lease: &cell.lease };
-        self.save_cell(place, record)?;
+        let drop_blocks = || self.vault.disk().iter().for_each(|disk| disk.drop_blocks(place));
+        if base.is_none() {
+            // Nothing will be left that could say that the blocks were dropped.
+            drop_blocks();
+        }
+        cell.dropped_below = cell.next_block;
+        self.save_cell(place, CellRecord { base: base.as_ref(), ..cell.record() })?;
         if let Some(old) = std::mem::replace(&mut cell.base, base) {
             self.remove_bytes(&old);
         }
         cell.blocks.clear();
-        if let Some(disk) = self.vault.disk() {
-            disk.drop_blocks(place);
-        }
+        drop_blocks();
         Ok(())
     }
 
@@ -211,6 +216,7 @@ pub(crate) struct CellRecord<'a> {
     pub(crate) base: Option<&'a Blob>,
     pub(crate) snapshots: &'a BTreeMap<String, Blob>,
     pub(crate) lease: &'a Lease,
+    pub(crate) dropped_below: u64,
 }
 
 impl Container {
@@ -251,7 +257,12 @@ impl Cell {
 impl CellState {
     /// The record of the cell as it is.
     pub(crate) fn record(&self) -> CellRecord<'_> {
-        CellRecord { base: self.base.as_ref(), snapshots: &self.snapshots, lease: &self.lease }
+        CellRecord {
+            base: self.base.as_ref(),
+            snapshots: &self.snapshots,
+            lease: &self.lease,
+            dropped_below: self.dropped_below,
+        }
     }
 }
 

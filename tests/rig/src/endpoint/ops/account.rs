@@ -1,6 +1,6 @@
 //! Operations on the account: what it is, and its containers.
 
-use super::super::codes;
+use super::super::codes::{self, Refusal};
 use super::super::reply::Reply;
 use super::super::state::{UNPOISONED, etag_text};
 use super::xml::Xml;
@@ -70,7 +70,7 @@ pub(crate) fn list_containers(call: &Call<'_>) -> Outcome {
 }
 
 /// `maxresults`, between 1 and what one page holds.
-pub(crate) fn results_max(call: &Call<'_>) -> Result<usize, super::super::codes::Refusal> {
+pub(crate) fn results_max(call: &Call<'_>) -> Result<usize, Refusal> {
     let Some(text) = call.head.query("maxresults") else { return Ok(RESULTS_MAX) };
     match text.parse::<usize>() {
         Ok(0) => Err(codes::OUT_OF_RANGE_QUERY.of_query("maxresults", text)),
