@@ -2,6 +2,7 @@
 //! process of its own, so that its work can be told from ours.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rig::endpoint::{ACCOUNT, ACCOUNT_KEY};
 
 use crate::bench::usage::{Measured, Usage};
@@ -52,6 +53,24 @@ impl Discarding {
     /// Where the development account is.
     pub fn url(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.address)
+    }
+
+    /// Makes a container, for clients that expect theirs; a discarding endpoint wants no signature.
+    ///
+    /// # Errors
+    /// When the endpoint refuses.
+    pub fn make_container(&self, name: &str) -> Result<()> {
+        let mut stream = TcpStream::connect(self.address).context("connecting to the endpoint")?;
+        let request = format!(
+            "PUT /{ACCOUNT}/{name}?restype=container HTTP/1.1\r\nHost: {}\r\nx-ms-version: 2021-08-06\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address
+        );
+        let mut response = String::new();
+        stream.write_all(request.as_bytes()).context("asking for a container")?;
+        stream.read_to_string(&mut response).context("hearing about the container")?;
+        ensure!(response.starts_with("HTTP/1.1 201"), "making the container {name}: {response}");
+        Ok(())
     }
 
     /// What a client is configured with.

@@ -22,6 +22,9 @@ use crate::local::{self, Discarding};
 /// How long a FUSE file system may take to come up: dislocker derives keys first.
 const MOUNT_WAIT: Duration = Duration::from_secs(60);
 
+/// Where the chain copies to; azcopy does not make it.
+const CONTAINER: &str = "bench";
+
 /// Why the chain cannot run here, if so.
 pub fn obstacle(tools: &Tools) -> Option<String> {
     if process::on_path("dislocker-fuse").is_none() {
@@ -41,6 +44,7 @@ pub fn measure(drive: &Drive, programs: &Programs, tools: &Tools) -> Result<Vec<
     let azcopy = tools.azcopy.as_deref().context("azcopy is not installed")?;
     let scratch = tempfile::tempdir().context("making a scratch folder")?;
     let endpoint = Discarding::start(&programs.rig)?;
+    endpoint.make_container(CONTAINER)?;
     let start = Instant::now();
     let decrypted = Fuse::mount(dislocker(drive)?)?;
     let files = Fuse::mount(ntfs3g(&decrypted.path().join("dislocker-file")))?;
@@ -83,7 +87,7 @@ fn ntfs3g(image: &Path) -> Command {
 fn copy(azcopy: &Path, files: &Path, endpoint: &Discarding, scratch: &Path) -> Command {
     let mut command = Command::new(azcopy);
     command.arg("copy").arg(files.join("session#1"));
-    command.arg(format!("{}/bench?{}", endpoint.url(), local::UNCHECKED_SAS));
+    command.arg(format!("{}/{CONTAINER}?{}", endpoint.url(), local::UNCHECKED_SAS));
     command.args(["--recursive", "--put-md5", "--from-to=LocalBlob", "--blob-type=BlockBlob"]);
     command.args(["--block-size-mb=4", "--check-length=false", "--log-level=NONE", "--output-level=quiet"]);
     command.args(["--skip-version-check"]);
