@@ -5,7 +5,7 @@ use crate::endpoint::Inventory;
 use crate::endpoint::inventory::BlobEntry;
 
 /// Containers that the logs go to: azure-import-export.md §3.1.
-const LOG_CONTAINERS: [&str; 3] = ["waies", "databoxcopylog", "$logs"];
+const LOG_CONTAINERS: [&str; 2] = ["waimportexport", "databoxcopylog"];
 
 impl ExpectedDrive {
     /// Everything in which the account differs, one line each; none when all is as it must be.
