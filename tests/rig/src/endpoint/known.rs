@@ -44,7 +44,7 @@ const KNOWN: [&str; 34] = [
 
 /// Headers of features that this double does not have. Ignoring them would store something else than
 /// was asked for.
-const NOT_DONE: [&str; 13] = [
+const NOT_DONE: [&str; 14] = [
     "copy-source",
     "encryption-key",
     "encryption-key-sha256",
@@ -52,6 +52,7 @@ const NOT_DONE: [&str; 13] = [
     "encryption-scope",
     "expiry-option",
     "expiry-time",
+    "if-tags",
     "immutability-policy-mode",
     "immutability-policy-until-date",
     "legal-hold",

@@ -152,9 +152,10 @@ impl Operation {
             GetContainerAcl | SetContainerAcl => ('c', "!"),
             LeaseContainer => ('c', "wd"),
             ListBlobs => ('c', "l"),
-            PutBlob | PutBlockList | SnapshotBlob => ('o', "cw"),
-            PutBlock => ('o', "cw"),
-            SetBlobMetadata | SetBlobProperties | PutPage | LeaseBlob | SetBlobTier => ('o', "w"),
+            PutBlob | SnapshotBlob => ('o', "cw"),
+            // To create is not enough for blocks, even those of a new blob.
+            PutBlock | PutBlockList | SetBlobMetadata | SetBlobProperties | PutPage | LeaseBlob
+            | SetBlobTier => ('o', "w"),
             GetBlob | GetBlobProperties | GetBlobMetadata | GetBlockList | GetPageRanges => ('o', "r"),
             DeleteBlob => ('o', "d"),
         };

@@ -69,6 +69,7 @@ fn account_sas(bench: &mut Bench) {
     bench.ask("read only: get", bench.blob("GET", "a").by(reads.clone()), "200");
     bench.ask("read only: put", bench.put("b", b"x").by(reads), TOO_FEW);
     bench.ask("create only: new", bench.put("new", b"x").by(creates.clone()), "201");
+    bench.ask("create only: put block", bench.block("b", "1", b"x").by(creates.clone()), TOO_FEW);
     bench.ask("create only: overwrite", bench.put("a", b"x").by(creates), TOO_FEW);
     bench.ask("of files", bench.blob("GET", "a").by(files), "403 AuthorizationServiceMismatch");
     let list = bench.container("GET").query("comp", "list").by(objects.clone());
