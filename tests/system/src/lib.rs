@@ -1,7 +1,13 @@
-//! What the whole-system tests share: where the workspace is, its crates, its source files.
+//! What the whole-system tests share.
 //!
 //! The tests themselves are under `tests/`: `architecture` (who may depend on whom), `sources`
-//! (rules over the text), `dependencies` (licences and sources of what we take from others).
+//! (rules over the text), `dependencies` (licences and sources of what we take from others), and
+//! the ingest from a drive to an account, which stands on [`stand`], [`drives`], [`azurite`] and
+//! [`logs`].
 
+pub mod azurite;
+pub mod drives;
+pub mod logs;
 pub mod sources;
+pub mod stand;
 pub mod workspace;
