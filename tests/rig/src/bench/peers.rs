@@ -80,7 +80,8 @@ fn dislocker(drive: &Drive) -> Result<Command> {
 
 fn ntfs3g(image: &Path) -> Command {
     let mut command = Command::new(process::on_path("ntfs-3g").unwrap_or_else(|| PathBuf::from("ntfs-3g")));
-    command.args(["-o", "ro,no_detach"]).arg(image);
+    // It tells of each mount and unmount there; a failure shows as nothing being mounted.
+    command.args(["-o", "ro,no_detach"]).arg(image).stderr(Stdio::null());
     command
 }
 

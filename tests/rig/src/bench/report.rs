@@ -41,7 +41,7 @@ impl Row {
 /// Prints the rows of one drive; the first is ours, and the others are compared with it.
 pub fn print(drive: &Drive, rows: &[Row]) {
     let gigabytes = to_gigabytes(drive.payload_bytes);
-    println!("\n{} ({:?} cipher)", drive.title, drive.json.method);
+    println!("\n{}, {}", drive.title, drive.json.method);
     println!("{:<44} {:>8} {:>8} {:>9} {:>8} {:>9}", "", "wall s", "MB/s", "files/s", "CPU-s/GB", "x ours");
     let ours = rows.first().map(Row::cpu_seconds).unwrap_or_default();
     for row in rows {
