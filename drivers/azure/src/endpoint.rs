@@ -248,6 +248,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_name_the_model_allows_survives_the_url_library(name in "\\PC{1,60}") {
+            let endpoint = Endpoint::parse("http://127.0.0.1:1/acct1").unwrap();
+            if let Ok(path) = BlobPath::new("abc", &name) {
+                let text = endpoint.url(Resource::Blob(&path));
+                let url = Url::parse(&text).unwrap();
+                proptest::prop_assert_eq!(url.as_str(), &text);
+                let encoded = url.path().strip_prefix("/acct1/abc/").unwrap();
+                proptest::prop_assert_eq!(crate::encode::decode(encoded), name);
+            }
+        }
+    }
+
     #[test]
     fn urls_carry_the_name_byte_for_byte() {
         let endpoint = Endpoint::parse("http://127.0.0.1:1/acct1").unwrap();

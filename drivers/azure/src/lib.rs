@@ -57,6 +57,7 @@ mod encode;
 mod endpoint;
 mod error;
 mod exchange;
+mod identity;
 mod lease;
 mod limiter;
 mod list;
@@ -79,6 +80,7 @@ pub use credential::{AccountKey, Credential, CredentialError, DEVELOPMENT_ACCOUN
 pub use download::{DOWNLOAD_BYTES_MAX, Download};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Operation, StorageError};
+pub use identity::{IdentityError, IdentitySettings};
 pub use list::{ListedBlob, Listing};
 pub use page::{PAGE_BLOB_BYTES_MAX, PAGE_BYTES, PUT_PAGE_BYTES_MAX, PageRange};
 pub use properties::{BlobProperties, BlobType, Deletion, LeaseState};

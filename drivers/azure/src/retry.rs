@@ -22,11 +22,12 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Eight tries within about two minutes at most; 60 s is the longest pause of azcopy as well.
+    /// Eight tries with at most two minutes of pauses between them; first and longest pause are
+    /// azcopy's.
     fn default() -> Self {
         RetryPolicy {
             tries_max: 8,
-            pause_first: Duration::from_millis(500),
+            pause_first: Duration::from_secs(1),
             pause_max: Duration::from_secs(60),
             retry_after_max: Duration::from_secs(300),
         }
@@ -110,9 +111,9 @@ mod tests {
     fn pauses_double_up_to_their_bound_and_jitter_takes_any_part_of_them() {
         let policy = RetryPolicy::default();
         for (tries_done, fraction, expected_ms) in [
-            (1, 1.0, 500),
-            (2, 1.0, 1_000),
-            (3, 0.5, 1_000),
+            (1, 1.0, 1_000),
+            (2, 1.0, 2_000),
+            (3, 0.5, 2_000),
             (4, 0.0, 0),
             (9, 1.0, 60_000),
             (4_000_000, 1.0, 60_000),

@@ -171,6 +171,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_document_makes_the_reader_panic(document in "[<>/&;!\\[\\]?a-c =\"#x0-9-]{0,200}") {
+            let mut deepest = 0;
+            let _ = walk(document.as_bytes(), |node| {
+                let (Node::Begin { path } | Node::End { path, .. }) = node;
+                deepest = deepest.max(path.len());
+                Ok(())
+            });
+            proptest::prop_assert!(deepest <= DEPTH_MAX);
+        }
+    }
+
     #[test]
     fn escaped_text_is_read_back() {
         let mut document = String::from("<a>");

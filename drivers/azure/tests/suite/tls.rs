@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use azure::{Account, ConfigError, Credential, CredentialError, DEVELOPMENT_KEY, ErrorKind};
+use azure::{
+    Account, ConfigError, Credential, CredentialError, DEVELOPMENT_KEY, ErrorKind, IdentitySettings,
+};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::time::{Duration, OffsetDateTime};
 use model::Class;
@@ -164,6 +166,29 @@ async fn a_token_that_cannot_be_had_holds_the_drive() {
     let error = put(&account, "abc/x", b"x").await.unwrap_err();
     assert_eq!((error.kind(), error.class()), (ErrorKind::NoToken, Class::HoldForCustomer));
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_secret_is_exchanged_for_a_token_at_the_configured_authority() {
+    let authority = Authority::new();
+    let document = br#"{"token_type":"Bearer","expires_in":3600,"access_token":"from-the-provider"}"#;
+    let script = vec![Reply::new(200).with("Content-Type", "application/json").body(document).act()];
+    let server = Server::start_tls(script, authority.acceptor.clone()).await;
+    let settings = IdentitySettings {
+        authority: Some(format!("https://{}", server.address)),
+        ca_certificates_pem: Some(authority.ca_pem.clone().into_bytes()),
+        proxy: None,
+    };
+    let tenant = "11111111-2222-3333-4444-555555555555";
+    let credential = Credential::client_secret(tenant, "client", "hunter2", &settings).unwrap();
+    assert!(!format!("{credential:?}").contains("hunter2"));
+    let account = Account::new(https_config(&server, &authority, credential)).unwrap();
+    put(&account, "abc/x", b"x").await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].target(), format!("/{tenant}/oauth2/v2.0/token"));
+    assert!(String::from_utf8_lossy(&seen[0].body).contains("client_secret=hunter2"));
+    assert_eq!(seen[1].header("authorization"), Some("Bearer from-the-provider"));
+    assert!(Credential::client_secret(tenant, "", "hunter2", &settings).is_err());
 }
 
 #[tokio::test]
