@@ -34,6 +34,7 @@ pub async fn run(arguments: IngestArguments) -> Result<Exit, Failure> {
         Prepared::Spec(spec) => *spec,
         Prepared::Refused(exit) => return Ok(exit),
     };
+    let digests = Arc::clone(&spec.digests);
     let progress = Arc::new(Progress::default());
     let (notices, notices_in) = mpsc::unbounded_channel();
     let console = Console::start(as_json, Arc::clone(&progress), notices_in);
@@ -42,9 +43,10 @@ pub async fn run(arguments: IngestArguments) -> Result<Exit, Failure> {
     let ended = ingest(spec, Arc::clone(&progress), notices, stop).await;
     console.end().await;
     let report = ended.map_err(Failure::fatal)?;
+    let stages = stages(&progress, digests.decrypt_seconds());
     let exit = Exit::of(report.phase, &report.tally, strict);
     if as_json {
-        print_json(&summary_event(&report, &progress, started.elapsed(), exit));
+        print_json(&summary_event(&report, &progress, started.elapsed(), exit, &stages));
     } else {
         print_summary(&report, &progress, started.elapsed());
     }
@@ -187,11 +189,22 @@ fn print_summary(report: &Report, progress: &Progress, took: Duration) {
     }
 }
 
+/// Processor seconds by stage; the digest threads' time is split in what they do.
+fn stages(progress: &Progress, decrypt_seconds: f64) -> Value {
+    let mut seconds = progress.stages();
+    if let Some(digest) = seconds.get_mut("digest") {
+        let decrypt_seconds = decrypt_seconds.min(*digest);
+        *digest -= decrypt_seconds;
+        seconds.insert("decrypt", decrypt_seconds);
+    }
+    seconds.into_iter().map(|(stage, seconds)| (stage, json!({"cpu_seconds": seconds}))).collect()
+}
+
 fn failed_not_shown(report: &Report) -> u64 {
     report.tally.failed_blobs.saturating_sub(report.failures.len() as u64)
 }
 
-fn summary_event(report: &Report, progress: &Progress, took: Duration, exit: Exit) -> Value {
+fn summary_event(report: &Report, progress: &Progress, took: Duration, exit: Exit, stages: &Value) -> Value {
     let now = progress.snapshot();
     let dispositions: serde_json::Map<String, Value> = report
         .tally
@@ -214,6 +227,7 @@ fn summary_event(report: &Report, progress: &Progress, took: Duration, exit: Exi
         "bytes_read": now.bytes_read,
         "rereads": now.rereads,
         "seconds": took.as_secs_f64(),
+        "stages": stages,
         "dispositions": dispositions,
         "failures": report.failures.iter().map(|failure| json!({"blob_path": failure.blob_path, "status": failure.status.as_str(), "message": failure.message})).collect::<Vec<_>>(),
         "logs": report.local_logs,

@@ -220,14 +220,18 @@ fn open_any(metadata: &Metadata, secrets: &[Secret]) -> Result<bitlocker::Volume
     Err(refusal.unwrap_or_else(nothing))
 }
 
-/// Steps 6 to 8: finds the manifest, proves it against the job's hash, checks all its rules.
+/// Steps 6 to 8: finds the manifest, proves it against the job's hash, checks all its rules. Gives
+/// its totals, and the container of its first blob, with which a credential can be tried.
 ///
 /// # Errors
 /// The step that failed.
-pub fn prove(unlocked: UnlockedDrive, job: &JobEntry) -> Result<(OpenDrive, ManifestTotals), Refusal> {
+pub fn prove(
+    unlocked: UnlockedDrive,
+    job: &JobEntry,
+) -> Result<(OpenDrive, ManifestTotals, Option<String>), Refusal> {
     let drive = open_manifest(unlocked, job)?;
-    let totals = check_rules(&drive.manifest, job)?;
-    Ok((drive, totals))
+    let (totals, first_container) = check_rules(&drive.manifest, job)?;
+    Ok((drive, totals, first_container))
 }
 
 /// Steps 6 and 7: the manifest is there and is the job's; its rules are not looked at.
@@ -266,7 +270,11 @@ fn manifest_stream(ntfs: &ntfs::Volume, job: &JobEntry) -> Result<ntfs::Stream, 
         .map_err(|error| Refusal::because(to_drive_status(file::stream_status(&error)), &error))
 }
 
-fn check_rules(manifest: &ProvenManifest, job: &JobEntry) -> Result<ManifestTotals, Refusal> {
+fn check_rules(
+    manifest: &ProvenManifest,
+    job: &JobEntry,
+) -> Result<(ManifestTotals, Option<String>), Refusal> {
+    let mut first_container = None;
     let mut totals = ManifestTotals::default();
     let mut reader = ManifestReader::new(BufReader::with_capacity(1 << 16, manifest.read()));
     let failed = |error: manifest::ManifestError| Refusal::because(error.status(), &error);
@@ -280,11 +288,14 @@ fn check_rules(manifest: &ProvenManifest, job: &JobEntry) -> Result<ManifestTota
             ManifestEvent::Blob(entry) => {
                 totals.blob_count += 1;
                 totals.chunk_bytes += crate::blob::chunk_bytes(&entry);
+                if first_container.is_none() {
+                    first_container = entry.destination().ok().map(|path| path.container().to_owned());
+                }
             }
             ManifestEvent::Drive(_) | ManifestEvent::List(_) => {}
         }
     }
-    Ok(totals)
+    Ok((totals, first_container))
 }
 
 impl OpenDrive {

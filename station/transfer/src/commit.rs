@@ -141,8 +141,14 @@ async fn refused(
     stage: &Stage,
     error: &StorageError,
 ) -> Result<Option<Commit>, StorageError> {
-    let changed =
-        matches!(error.kind, ErrorKind::AlreadyExists | ErrorKind::ConditionNotMet | ErrorKind::LeasePresent);
+    // An earlier try may have committed them: then the name is taken, and the blocks are used up.
+    let changed = matches!(
+        error.kind,
+        ErrorKind::AlreadyExists
+            | ErrorKind::ConditionNotMet
+            | ErrorKind::LeasePresent
+            | ErrorKind::InvalidBlockList
+    );
     if changed
         && error.ambiguous
         && let Some(existing) = run.account.properties(&stage.path).await?

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::blob::{Blob, Chunk, Earlier, FileContent};
 use crate::bring_up::OpenDrive;
 use crate::commit;
+use crate::cpu;
 use crate::file::read_content;
 use crate::plan::{Decrypt, Span, SpanChunk};
 use crate::put::{end_chunk, put};
@@ -118,6 +119,7 @@ pub async fn copy(
     if let Err(error) = reader.finished().await {
         run.halt(Suspension::StationFault, chain(&error));
     }
+    run.progress.note_stages(&cpu::by_stage());
     let halt = run.halt.borrow().clone();
     halt.map_or(Ok(()), Err)
 }
@@ -220,6 +222,7 @@ impl Feeder {
                 self.fill_with(work, &mut halt).await;
             }
         }
+        self.fill.run.progress.note_stages(&cpu::by_stage());
         // The planner must not wait for anybody to take its next window.
         windows.close();
         drop(windows);

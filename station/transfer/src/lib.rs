@@ -23,6 +23,7 @@ pub mod blob;
 pub mod bring_up;
 pub mod commit;
 pub mod copy;
+pub mod cpu;
 pub mod digest;
 pub mod file;
 mod header;

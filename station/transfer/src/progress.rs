@@ -7,6 +7,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use crate::cpu::StageSeconds;
 
 /// Counters of one copy.
 #[derive(Debug, Default)]
@@ -33,8 +36,8 @@ pub struct Progress {
     pub digesting: Gauge,
     /// Chunks waiting for or being put.
     pub putting: Gauge,
-    /// Set while the destination asks us to slow down.
-    pub throttled: Gauge,
+    /// Processor seconds by stage, as last looked at.
+    stages: Mutex<StageSeconds>,
 }
 
 /// A number that only grows.
@@ -119,6 +122,20 @@ pub struct Snapshot {
 }
 
 impl Progress {
+    /// Notes processor seconds; a stage's thread that has ended keeps what was noted last.
+    pub fn note_stages(&self, seconds: &StageSeconds) {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stage, seconds) in seconds {
+            let noted = stages.entry(stage).or_default();
+            *noted = noted.max(*seconds);
+        }
+    }
+
+    /// Processor seconds by stage, as last noted.
+    pub fn stages(&self) -> StageSeconds {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Reads all counters.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

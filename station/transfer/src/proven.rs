@@ -45,9 +45,9 @@ pub enum ProveError {
     #[error("the manifest's {} is {found}, the job says {expected}", expected.algorithm())]
     Differs {
         /// The job's hash.
-        expected: HashText,
+        expected: Box<HashText>,
         /// The drive's.
-        found: HashText,
+        found: Box<HashText>,
     },
 }
 
@@ -77,7 +77,7 @@ impl ProvenManifest {
         if found == expected {
             Ok(ProvenManifest { volume, stream, pieces })
         } else {
-            Err(ProveError::Differs { expected, found })
+            Err(ProveError::Differs { expected: Box::new(expected), found: Box::new(found) })
         }
     }
 

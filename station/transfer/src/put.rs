@@ -29,6 +29,7 @@ pub async fn put(run: Arc<Run>, verified: Verified) {
         if run.is_halted() || chunk.blob.is_stopped() { None } else { land(&run, &chunk, verified).await };
     if status == Some(ChunkStatus::Completed) {
         run.progress.bytes_put.add(length_bytes);
+        run.good_container.get_or_init(|| chunk.blob.path.container().to_owned());
     }
     end_chunk(run, chunk, status, crc64).await;
 }

@@ -4,7 +4,7 @@
 //! Invariant: a copy is halted at most once, for one reason, and the reason stays.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use azure::{Account, AccountFacts, StorageError};
@@ -43,6 +43,8 @@ pub struct Run {
     pub halt: watch::Sender<Option<Halt>>,
     /// Containers that were created or seen.
     pub containers: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+    /// A container that has taken something of ours: what a SAS below the account is probed with.
+    pub good_container: OnceLock<String>,
     /// When the destination was last probed after an error, and whether it answered.
     pub last_probe: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
 }
@@ -102,7 +104,7 @@ impl Run {
             BlobFailure { status: status_of(error), message: chain(error), http_status: error.http_status };
         match error.class() {
             Class::FailBlob => Some(failure),
-            Class::RetryRequest | Class::HoldForCustomer => match self.probe().await {
+            Class::RetryRequest | Class::HoldForCustomer => match self.probe(&error.path).await {
                 Ok(()) => Some(failure),
                 Err(probe) => {
                     let message =
@@ -122,12 +124,19 @@ impl Run {
         }
     }
 
-    async fn probe(&self) -> Result<(), String> {
+    /// Asks the account, or with a SAS that may not ask it, a container: one that has taken
+    /// something already, else the one of the request that failed.
+    async fn probe(&self, failed_path: &str) -> Result<(), String> {
         let mut last = self.last_probe.lock().await;
         match &*last {
             Some((at, answer)) if at.elapsed() < PROBE_GOOD_FOR => answer.clone(),
             _ => {
-                let answer = self.account.probe().await.map(drop).map_err(|error| chain(&error));
+                let container = self.good_container.get().map_or(container_of(failed_path), String::as_str);
+                let asked = match self.facts.credential_accepted {
+                    true => self.account.probe().await,
+                    false => self.account.probe_container(container).await,
+                };
+                let answer = asked.map(drop).map_err(|error| chain(&error));
                 *last = Some((Instant::now(), answer.clone()));
                 answer
             }
@@ -153,8 +162,12 @@ impl Run {
                 Err(error) => Err(error),
             }
         };
-        cell.get_or_try_init(create).await.map(|()| ())
+        cell.get_or_try_init(create).await.copied()
     }
+}
+
+fn container_of(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(container, _)| container)
 }
 
 fn status_of(error: &StorageError) -> BlobStatus {

@@ -20,11 +20,16 @@ use crate::proven::hash_like;
 /// Remembered files; a drive has one a list, or one a blob, and then remembering is of no use.
 const REMEMBERED_MAX: usize = 64;
 
+/// Metadata names and values.
+type Pairs = Vec<(String, String)>;
+/// Files that were read, with what came of them.
+type Known<T> = HashMap<SideFileRef, Result<Arc<T>, SideFileStatus>>;
+
 /// Loads side files of one drive.
 pub struct SideFiles {
     volume: Arc<Volume>,
-    metadata: HashMap<SideFileRef, Result<Arc<Vec<(String, String)>>, SideFileStatus>>,
-    properties: HashMap<SideFileRef, Result<Arc<Properties>, SideFileStatus>>,
+    metadata: Known<Pairs>,
+    properties: Known<Properties>,
 }
 
 impl SideFiles {
@@ -62,7 +67,7 @@ impl SideFiles {
         (headers, statuses)
     }
 
-    fn metadata_of(&mut self, file: &SideFileRef) -> Result<Arc<Vec<(String, String)>>, SideFileStatus> {
+    fn metadata_of(&mut self, file: &SideFileRef) -> Result<Arc<Pairs>, SideFileStatus> {
         if let Some(known) = self.metadata.get(file) {
             return known.clone();
         }
@@ -83,11 +88,11 @@ impl SideFiles {
     }
 }
 
-fn remember<T: Clone>(
-    known: &mut HashMap<SideFileRef, Result<T, SideFileStatus>>,
+fn remember<T>(
+    known: &mut Known<T>,
     file: &SideFileRef,
-    value: Result<T, SideFileStatus>,
-) -> Result<T, SideFileStatus> {
+    value: Result<Arc<T>, SideFileStatus>,
+) -> Result<Arc<T>, SideFileStatus> {
     if known.len() >= REMEMBERED_MAX {
         known.clear();
     }

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azure::Account;
@@ -181,6 +181,7 @@ struct Task {
     stop: watch::Receiver<bool>,
     opened: Opened,
     facts: Option<azure::AccountFacts>,
+    first_container: Option<String>,
     report: Report,
 }
 
@@ -220,6 +221,7 @@ impl Task {
             stop,
             opened: Opened::Nothing(spec.device),
             facts: None,
+            first_container: None,
             report,
         }
     }
@@ -278,16 +280,17 @@ impl Task {
         let Opened::Unlocked(unlocked) = self.take_opened() else { unreachable!("follows Unlock") };
         let job = Arc::clone(&self.job);
         let done = blocking(move || bring_up::prove(*unlocked, &job)).await?;
-        if let Ok((_, totals)) = &done {
+        if let Ok((_, totals, first_container)) = &done {
             self.report.totals = *totals;
+            self.first_container = first_container.clone();
             self.progress.blobs_total.add(totals.blob_count);
             self.progress.bytes_total.add(totals.chunk_bytes);
         }
-        Ok(self.opened_or_refused(done, |(open, _)| Opened::Ready(Arc::new(open))))
+        Ok(self.opened_or_refused(done, |(open, ..)| Opened::Ready(Arc::new(open))))
     }
 
     async fn probe(&mut self) -> Result<Event, IngestError> {
-        let facts = match self.account.probe().await {
+        let facts = match self.ask_destination().await {
             Ok(facts) => facts,
             Err(error) if error.kind == azure::ErrorKind::Forbidden => {
                 let message = format!("{}; check the credential and the account's firewall", chain(&error));
@@ -303,6 +306,15 @@ impl Task {
         }
         self.facts = Some(facts);
         Ok(Event::Done)
+    }
+
+    /// The account, or with a SAS that may not ask it, the container of the manifest's first blob.
+    async fn ask_destination(&self) -> Result<azure::AccountFacts, azure::StorageError> {
+        let facts = self.account.probe().await?;
+        match &self.first_container {
+            Some(container) if !facts.credential_accepted => self.account.probe_container(container).await,
+            _ => Ok(facts),
+        }
     }
 
     /// Notes the destination's clock, so that a later run can tell what was put by this one from
@@ -336,6 +348,7 @@ impl Task {
             unfinished: watch::Sender::new(0),
             halt: watch::Sender::new(None),
             containers: Mutex::new(HashMap::new()),
+            good_container: OnceLock::new(),
             last_probe: tokio::sync::Mutex::new(None),
         });
         let stopper = tokio::spawn(halt_on_stop(self.stop.clone(), Arc::clone(&run)));

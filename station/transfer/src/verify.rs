@@ -9,7 +9,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bitlocker::SectorCipher;
 use block::Buffer;
@@ -92,6 +94,7 @@ const BATCH_BYTES_MAX: usize = 128 << 20;
 /// The threads that decrypt and digest.
 pub struct DigestPool {
     queue: Option<Sender<Filled>>,
+    decrypt_nanoseconds: Arc<AtomicU64>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -102,13 +105,21 @@ impl DigestPool {
     /// When the operating system gives no thread.
     pub fn start(worker_count: usize) -> std::io::Result<DigestPool> {
         let (queue, filled) = crossbeam_channel::unbounded();
+        let decrypt_nanoseconds = Arc::new(AtomicU64::new(0));
         let workers = (0..worker_count.max(1))
             .map(|index| {
-                let filled: Receiver<Filled> = filled.clone();
-                std::thread::Builder::new().name(format!("digest-{index}")).spawn(move || work(&filled))
+                let (filled, decrypt) = (filled.clone(), Arc::clone(&decrypt_nanoseconds));
+                std::thread::Builder::new()
+                    .name(format!("digest-{index}"))
+                    .spawn(move || work(&filled, &decrypt))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(DigestPool { queue: Some(queue), workers })
+        Ok(DigestPool { queue: Some(queue), decrypt_nanoseconds, workers })
+    }
+
+    /// What part of the threads' time was decryption, in seconds.
+    pub fn decrypt_seconds(&self) -> f64 {
+        Duration::from_nanos(self.decrypt_nanoseconds.load(Relaxed)).as_secs_f64()
     }
 
     /// Hands a span over. The queue is unbounded because what is in it holds buffers, which are
@@ -130,7 +141,7 @@ impl Drop for DigestPool {
     }
 }
 
-fn work(queue: &Receiver<Filled>) {
+fn work(queue: &Receiver<Filled>, decrypt_nanoseconds: &AtomicU64) {
     let mut lanes = LaneSet::new();
     while let Ok(first) = queue.recv() {
         let mut batch = Batch::default();
@@ -140,7 +151,9 @@ fn work(queue: &Receiver<Filled>) {
         {
             batch.add(next);
         }
-        batch.digest(&mut lanes).into_iter().for_each(Opened::tell);
+        let (spans, decrypting) = batch.digest(&mut lanes);
+        decrypt_nanoseconds.fetch_add(u64::try_from(decrypting.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        spans.into_iter().for_each(Opened::tell);
     }
 }
 
@@ -150,6 +163,7 @@ struct Batch {
     spans: Vec<Opened>,
     chunk_count: usize,
     chunk_bytes: usize,
+    decrypting: Duration,
 }
 
 /// A span being decrypted from its beginning on.
@@ -181,7 +195,7 @@ impl Batch {
         self.spans.push(Opened::new(filled));
     }
 
-    fn digest(mut self, lanes: &mut LaneSet) -> Vec<Opened> {
+    fn digest(mut self, lanes: &mut LaneSet) -> (Vec<Opened>, Duration) {
         let mut waiting: Vec<(usize, usize)> = (0..self.spans.len())
             .flat_map(|span| (0..self.spans[span].filled.chunks.len()).map(move |chunk| (span, chunk)))
             .collect();
@@ -201,7 +215,7 @@ impl Batch {
                 });
             }
             if running.is_empty() {
-                return self.spans;
+                return (self.spans, self.decrypting);
             }
             self.digest_a_slice_each(lanes, &mut running);
             let (ended, going): (Vec<_>, Vec<_>) =
@@ -215,10 +229,12 @@ impl Batch {
     }
 
     fn digest_a_slice_each(&mut self, lanes: &mut LaneSet, running: &mut [Running]) {
+        let started = Instant::now();
         for chunk in running.iter() {
             let end = chunk.rest.end.min(chunk.rest.start + SLICE_BYTES);
             self.spans[chunk.span].decrypt_up_to(end);
         }
+        self.decrypting += started.elapsed();
         let slices: Vec<(Lane, &[u8])> = running
             .iter_mut()
             .map(|chunk| {
