@@ -43,7 +43,7 @@ impl Volume {
     /// Every file and directory under the root, in the order of their records. The file system's
     /// own are left out.
     pub fn files(&self) -> Files<'_> {
-        Files { volume: self, record: 0, pending: Vec::new(), parent: None }
+        Files { volume: self, record: 0, at: None, pending: Vec::new(), parent: None }
     }
 
     /// All paths of a file: one for each hard link that is in the tree.
@@ -145,10 +145,20 @@ fn length_of(index: &Index, file: FileId) -> Option<u64> {
 pub struct Files<'v> {
     volume: &'v Volume,
     record: u64,
-    /// Names of the last record that are still to come, the last one first.
-    pending: Vec<(FileId, FileId, &'v [u8])>,
+    /// The last record that was looked at, and its names that are still to come, the last one first.
+    at: Option<Attributes>,
+    pending: Vec<(FileId, &'v [u8])>,
     /// The directory that was needed last; neighbours in `$MFT` are often neighbours in the tree.
     parent: Option<(u64, VolumePath)>,
+}
+
+/// What all names of a file share.
+#[derive(Clone, Copy)]
+struct Attributes {
+    file: FileId,
+    is_directory: bool,
+    length_bytes: Option<u64>,
+    reparse_tag: Option<ReparseTag>,
 }
 
 impl Iterator for Files<'_> {
@@ -156,7 +166,7 @@ impl Iterator for Files<'_> {
 
     fn next(&mut self) -> Option<Entry> {
         loop {
-            while let Some((file, parent, name)) = self.pending.pop() {
+            while let (Some(file), Some((parent, name))) = (self.at, self.pending.pop()) {
                 if let Some(entry) = self.entry(file, parent, name) {
                     return Some(entry);
                 }
@@ -182,25 +192,26 @@ impl<'v> Files<'v> {
             Standing::Outside if directory => return,
             Standing::Outside | Standing::Inside => {}
         }
-        let names = volume.index.names(file).map(|(parent, name)| (file, parent, name));
-        self.pending.extend(names.take(if directory { 1 } else { usize::MAX }));
+        let names = volume.index.names(file).take(if directory { 1 } else { usize::MAX });
+        self.pending.extend(names);
         self.pending.reverse();
+        self.at = Some(Attributes {
+            file,
+            is_directory: directory,
+            length_bytes: length_of(&volume.index, file),
+            reparse_tag: reparse::tag_of(&volume.index, file),
+        });
     }
 
-    fn entry(&mut self, file: FileId, parent: FileId, name: &'v [u8]) -> Option<Entry> {
+    fn entry(&mut self, at: Attributes, parent: FileId, name: &[u8]) -> Option<Entry> {
         let volume = self.volume;
         let directory = tree::parent_directory(&volume.index, parent).ok()?;
         if volume.tree.standing(directory) != Standing::Inside {
             return None;
         }
         let path = self.parent_path(directory)?.join(wtf8::units(name));
-        Some(Entry {
-            file,
-            path,
-            is_directory: volume.index.base(file.record).is_some_and(|header| header.directory),
-            length_bytes: length_of(&volume.index, file),
-            reparse_tag: reparse::tag_of(&volume.index, file),
-        })
+        let Attributes { file, is_directory, length_bytes, reparse_tag } = at;
+        Some(Entry { file, path, is_directory, length_bytes, reparse_tag })
     }
 
     fn parent_path(&mut self, directory: u64) -> Option<&VolumePath> {

@@ -7,7 +7,7 @@
 use crate::boot::Geometry;
 use crate::bytes::{position_at, slice_at, u16_at, u64_at};
 use crate::problem::Problems;
-use crate::record::{self, Body, FileId, Record, VOLUME_INFORMATION};
+use crate::record::{self, Body, FileId, Record, VOLUME_INFORMATION, VOLUME_NAME};
 use crate::stream::Stream;
 use crate::volume::Volume;
 
@@ -75,14 +75,28 @@ impl Health {
 }
 
 impl Volume {
+    /// The volume's label, if it has one that is Unicode.
+    pub fn label(&self) -> Option<String> {
+        let name = self.volume_attribute(VOLUME_NAME)?;
+        let units = name.chunks_exact(2).filter_map(|pair| u16_at(pair, 0));
+        String::from_utf16(&units.collect::<Vec<_>>()).ok().filter(|label| !label.is_empty())
+    }
+
+    /// True also when the flags cannot be read.
     pub(crate) fn is_dirty(&self) -> bool {
-        let Ok(raw) = self.mft.record(VOLUME_RECORD) else { return true };
-        let Ok(record) = Record::parse(&raw) else { return true };
-        let flags = record.attributes().map_while(Result::ok).find_map(|attribute| match attribute.body {
-            Body::Resident(value) if attribute.kind == VOLUME_INFORMATION => u16_at(value, VOLUME_FLAGS_AT),
-            _ => None,
-        });
+        let flags = self.volume_attribute(VOLUME_INFORMATION);
+        let flags = flags.and_then(|value| u16_at(&value, VOLUME_FLAGS_AT));
         flags.is_none_or(|flags| flags & VOLUME_DIRTY != 0)
+    }
+
+    /// A resident attribute of `$Volume`.
+    fn volume_attribute(&self, kind: u32) -> Option<Vec<u8>> {
+        let raw = self.mft.record(VOLUME_RECORD).ok()?;
+        let record = Record::parse(&raw).ok()?;
+        record.attributes().map_while(Result::ok).find_map(|attribute| match attribute.body {
+            Body::Resident(value) if attribute.kind == kind => Some(value.to_vec()),
+            _ => None,
+        })
     }
 
     /// Reads both restart pages; the one written last counts.

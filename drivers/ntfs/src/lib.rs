@@ -19,7 +19,10 @@
 //! - Nothing is written, no link is followed, and no path leaves the volume.
 //!
 //! # Memory
-//! 10 million files take about 450 MiB: a file costs some 20 bytes, its name, and its data runs.
+//! Measured by `examples/sweep_bench.rs`, with names of 16 letters and one extent a file: 44.7 bytes
+//! a file (34 in the arena, 4 for its place, 5 for its name in the table, the rest spare), so 10
+//! million such files take 430 MiB. While the tree is built two bytes a record come on top, but the
+//! name table is not there yet.
 //!
 //! # What is left out
 //! 8.3 aliases are not looked up; times, owners and attributes are not kept; `$LogFile` is looked at

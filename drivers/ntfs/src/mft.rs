@@ -47,6 +47,14 @@ pub enum MftError {
         /// Where in `$MFT`.
         offset_bytes: u64,
     },
+    /// More records than the device has bytes for: clusters counted several times over.
+    #[error("$MFT has {length_bytes} bytes on a device of {device_bytes}")]
+    TooLong {
+        /// Length of `$MFT`.
+        length_bytes: u64,
+        /// Length of the device.
+        device_bytes: u64,
+    },
     /// The attribute list of `$MFT` names something that is not there.
     #[error("the attribute list of $MFT is damaged")]
     List,
@@ -100,6 +108,10 @@ impl Mft {
             follow(&device, &list, &mut layout)?;
         }
         let length_bytes = head.length_bytes.min(head.initialized_bytes);
+        let device_bytes = device.length_bytes();
+        if length_bytes > device_bytes {
+            return Err(MftError::TooLong { length_bytes, device_bytes });
+        }
         let extents = layout.finish(length_bytes, length_bytes)?;
         if let Some(hole) = extents.iter().find(|extent| extent.volume_offset_bytes.is_none()) {
             return Err(MftError::Hole { offset_bytes: hole.file_offset_bytes });

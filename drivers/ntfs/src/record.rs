@@ -17,6 +17,7 @@ const ATTRIBUTES_END: u32 = 0xffff_ffff;
 
 pub(crate) const ATTRIBUTE_LIST: u32 = 0x20;
 pub(crate) const FILE_NAME: u32 = 0x30;
+pub(crate) const VOLUME_NAME: u32 = 0x60;
 pub(crate) const VOLUME_INFORMATION: u32 = 0x70;
 pub(crate) const DATA: u32 = 0x80;
 pub(crate) const REPARSE_POINT: u32 = 0xc0;

@@ -47,7 +47,7 @@ fn ours(volume: &Volume) -> BTreeMap<String, (u64, bool)> {
 #[test]
 fn names_agree_with_rust_fs_ntfs_in_every_directory_that_it_can_list() {
     for fixture in &WHOLE {
-        let Some(device) = fixture.device("names_agree_with_rust_fs_ntfs") else { return };
+        let Some(device) = fixture.device("names_agree_with_rust_fs_ntfs") else { continue };
         let volume = common::open(device.clone());
         let mut theirs = Theirs(device);
         let mut found = BTreeMap::new();
@@ -80,9 +80,10 @@ fn names_agree_with_rust_fs_ntfs_in_every_directory_that_it_can_list() {
 
 #[test]
 fn contents_agree_with_rust_fs_ntfs_in_every_stream() {
+    // Stays 0 where the fixtures are not there, which the messages say.
     let mut streams = 0;
     for fixture in &WHOLE {
-        let Some(device) = fixture.device("contents_agree_with_rust_fs_ntfs") else { return };
+        let Some(device) = fixture.device("contents_agree_with_rust_fs_ntfs") else { continue };
         let volume = common::open(device.clone());
         let mut theirs = Theirs(device);
         for entry in volume.files().filter(|entry| !entry.is_directory) {
@@ -100,7 +101,7 @@ fn contents_agree_with_rust_fs_ntfs_in_every_stream() {
             }
         }
     }
-    assert!(streams > 9_000, "only {streams} streams were compared");
+    assert!(streams == 0 || streams > 9_000, "only {streams} streams were compared");
 }
 
 /// An image mounted by ntfs-3g, until it is dropped.

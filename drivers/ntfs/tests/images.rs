@@ -23,7 +23,7 @@ const KNOWN: [(&str, usize, u64, LogFile); 11] = [
 #[test]
 fn every_whole_image_opens_with_all_its_files_and_no_problem() {
     for (name, entries, bytes, log_file) in KNOWN {
-        let Some(volume) = whole(name).volume("every_whole_image_opens") else { return };
+        let Some(volume) = whole(name).volume("every_whole_image_opens") else { continue };
         let listed: Vec<_> = volume.files().collect();
         let found: u64 = listed.iter().filter_map(|entry| entry.length_bytes).sum();
         let health = volume.health();
@@ -37,7 +37,7 @@ fn every_whole_image_opens_with_all_its_files_and_no_problem() {
 #[test]
 fn every_listed_path_resolves_to_its_file() {
     for (name, ..) in KNOWN {
-        let Some(volume) = whole(name).volume("every_listed_path_resolves") else { return };
+        let Some(volume) = whole(name).volume("every_listed_path_resolves") else { continue };
         for entry in volume.files() {
             let path = format!("\\{}", entry.path).to_uppercase();
             match volume.resolve(&path) {
@@ -48,6 +48,14 @@ fn every_listed_path_resolves_to_its_file() {
                 Err(error) => assert!(!path.is_ascii(), "{name}: {path}: {error}"),
             }
         }
+    }
+}
+
+#[test]
+fn the_label_is_read() {
+    for (name, label) in [("ntfs-2m", "2M"), ("own-features", "FEAT")] {
+        let Some(volume) = whole(name).volume("the_label_is_read") else { continue };
+        assert_eq!(volume.label().as_deref(), Some(label), "{name}");
     }
 }
 

@@ -557,3 +557,39 @@ fn a_record_that_ends_early_hides_no_stream_silently() {
     assert!(matches!(kinds(&volume)[..], [(40, ProblemKind::Attribute { .. })]));
     assert_damaged(volume.stream(volume.resolve("cut").unwrap(), None), 40, Damage::Lost);
 }
+
+#[test]
+fn thousands_of_equal_names_are_refused_quickly() {
+    let shape = Shape { records: 4_000, clusters: 2_048, ..SHAPE };
+    let mut image = Image::new(shape);
+    for record in 40..3_900 {
+        image.put(record, Record::file().named(ROOT, "same").holding(b"x"));
+    }
+    let volume = image.open();
+    assert!(matches!(volume.resolve("same"), Err(ResolveError::Ambiguous { .. })));
+    assert_eq!(volume.files().count(), 3_860);
+}
+
+#[test]
+fn an_mft_that_counts_clusters_twice_is_refused() {
+    let mut image = simple(SHAPE);
+    let first = image.mft_runs[0];
+    let runs = vec![first; 60];
+    let length = 60 * first.1 * 4096;
+    image.put(0, Record::file().named(ROOT, "$MFT").with(clusters(length, &runs).data()));
+    let error = Volume::open(image.device(), Limits::default(), &mut |_| {}).err().unwrap();
+    assert!(matches!(error, OpenError::Mft(ntfs::MftError::TooLong { .. })), "{error:?}");
+}
+
+#[test]
+fn a_volume_can_be_asked_from_many_threads() {
+    let volume = simple(SHAPE).open_with(Limits { resident_kept_bytes: 0, ..Limits::default() });
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                assert_eq!(content(&volume, volume.resolve("small").unwrap(), None), b"inside");
+                assert_eq!(content(&volume, volume.resolve("a/b.txt").unwrap(), None), pattern(10_000));
+            });
+        }
+    });
+}

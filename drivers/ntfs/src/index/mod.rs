@@ -13,6 +13,10 @@ use entry::{Header, Item, Items};
 
 use crate::record::FileId;
 
+/// Extension records of one file that count. An attribute list of 256 KiB, the most that NTFS has,
+/// has room for as many entries of 32 bytes.
+const EXTENSIONS_MAX: usize = 8_192;
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Index {
@@ -45,9 +49,16 @@ impl Index {
         true
     }
 
-    /// Ends the sweep: from here on the index only answers.
+    /// Ends the sweep: from here on the index only answers. A file of more extension records than it
+    /// can have keeps the first ones, so that no question takes long.
     pub(crate) fn seal(&mut self) {
         self.extensions.sort_unstable();
+        let (mut file, mut seen) = (None, 0_usize);
+        self.extensions.retain(|&(base, _)| {
+            seen = if file == Some(base) { seen.saturating_add(1) } else { 1 };
+            file = Some(base);
+            seen <= EXTENSIONS_MAX
+        });
         self.extensions.shrink_to_fit();
     }
 

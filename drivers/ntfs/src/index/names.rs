@@ -14,9 +14,9 @@ use crate::wtf8;
 
 /// Names in a bucket, on average: more save memory, fewer save comparisons.
 const NAMES_PER_BUCKET: u64 = 4;
-/// Candidates of one bucket that are looked at. An honest volume has some twenty at the most; only
-/// thousands of files with the same name in the same directory reach this.
-pub(crate) const CANDIDATES_MAX: usize = 4_096;
+/// Candidates of one bucket that are looked at. With four on average no honest volume comes near:
+/// more than 24 are expected once in 10^11 buckets. Many files of one name in one directory do.
+pub(crate) const CANDIDATES_MAX: usize = 64;
 /// A name has at most 255 units on NTFS.
 pub(crate) const NAME_UNITS_MAX: usize = 255;
 

@@ -3,6 +3,12 @@
 //! Only what the reader looks at is written: no directory indexes, no bitmaps. A record can be
 //! given any attributes, also ones that contradict each other.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,5 +1,11 @@
 //! A plain LZNT1 compressor, written from \[MS-XCA\] §2.5 and not from the decompressor: greedy, slow.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "numbers of a test are small"
+)]
+
 /// Compresses in chunks of 4 KiB; a chunk that does not shrink is stored as it is.
 pub fn compress(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -7,6 +7,7 @@ pub mod image;
 pub mod lznt1;
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -64,8 +65,13 @@ impl Fixture {
     /// The unpacked volume, without what is before its partition.
     pub fn path(&self, test: &str) -> Option<PathBuf> {
         let archive = fixtures(test)?.join("ntfs").join(self.archive);
+        let unpacker = unpacker(&archive);
+        if Command::new(unpacker).arg("--version").output().is_err() {
+            eprintln!("skipped: {test}: {}: {unpacker} is missing", self.name);
+            return None;
+        }
         let skipped = if self.partitioned { PARTITION_AT_KIB / 64 } else { 0 };
-        let folder = unpacked(self.name, |folder| single(&archive, &folder.join("image"), skipped));
+        let folder = unpacked(self.name, |folder| unpack_image(&archive, &folder.join("image"), skipped));
         Some(folder.join("image"))
     }
 
@@ -90,9 +96,7 @@ pub fn damaged(test: &str) -> Vec<(String, PathBuf)> {
         let archive = archive.unwrap().path();
         let name = archive.file_name().unwrap().to_str().unwrap().trim_end_matches(".tar.xz").to_owned();
         let unpacked = unpacked(&name, |folder| {
-            let mut tar = Command::new("tar");
-            tar.arg("-xSJf").arg(&archive).arg("-C").arg(folder);
-            tar
+            run(Command::new("tar").arg("-xSJf").arg(&archive).arg("-C").arg(folder));
         });
         images.push((name, unpacked.join("ntfs.img")));
     }
@@ -101,24 +105,51 @@ pub fn damaged(test: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// Unpacks the image out of its archive, sparsely, without its first `skipped` blocks of 64 KiB.
-fn single(archive: &Path, target: &Path, skipped: u32) -> Command {
-    let unpacker = match archive.extension().and_then(|extension| extension.to_str()) {
-        Some("gz") => "gzip -dc \"$1\"",
-        Some("bz2") => "bzip2 -dc \"$1\"",
-        Some("zip") => "unzip -p \"$1\" '*/partition.dd'",
-        _ => "xz -dc \"$1\"",
-    };
+fn unpack_image(archive: &Path, target: &Path, skipped: u32) {
+    if archive.extension().is_some_and(|extension| extension == "zip") {
+        return fs::write(target, zip_member(&fs::read(archive).unwrap(), ".dd")).unwrap();
+    }
+    let unpacker = unpacker(archive);
     let sparsely = format!("dd of=\"$2\" bs=64k skip={skipped} iflag=fullblock conv=sparse status=none");
-    let mut shell = Command::new("bash");
-    shell
-        .args(["-c", &format!("set -o pipefail; {unpacker} | {sparsely}"), "unpack"])
-        .arg(archive)
-        .arg(target);
-    shell
+    let script = format!("set -o pipefail; {unpacker} -dc \"$1\" | {sparsely}");
+    run(Command::new("bash").args(["-c", &script, "unpack"]).arg(archive).arg(target));
 }
 
-/// Runs a command that fills a fresh folder and renames it into place, one process at a time.
-fn unpacked(name: &str, unpack: impl Fn(&Path) -> Command) -> PathBuf {
+/// The program that unpacks an archive of one file.
+fn unpacker(archive: &Path) -> &'static str {
+    match archive.extension().and_then(|extension| extension.to_str()) {
+        Some("gz") => "gzip",
+        Some("bz2") => "bzip2",
+        _ => "xz",
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("bash and tar are installed");
+    assert!(status.success(), "{command:?}");
+}
+
+/// The member of a zip archive whose name ends so.
+fn zip_member(zip: &[u8], suffix: &str) -> Vec<u8> {
+    let u16_at = |at: usize| usize::from(u16::from_le_bytes(zip[at..at + 2].try_into().unwrap()));
+    let u32_at = |at: usize| u32::from_le_bytes(zip[at..at + 4].try_into().unwrap()) as usize;
+    // The end of the central directory, which has no comment in this archive, says where it begins.
+    let mut at = u32_at(zip.len() - 22 + 16);
+    loop {
+        let (name_length, header) = (u16_at(at + 28), u32_at(at + 42));
+        if zip[at + 46..at + 46 + name_length].ends_with(suffix.as_bytes()) {
+            let start = header + 30 + u16_at(header + 26) + u16_at(header + 28);
+            let mut member = Vec::new();
+            let packed = &zip[start..start + u32_at(at + 20)];
+            flate2::read::DeflateDecoder::new(packed).read_to_end(&mut member).unwrap();
+            return member;
+        }
+        at += 46 + name_length + u16_at(at + 30) + u16_at(at + 32);
+    }
+}
+
+/// Fills a fresh folder and renames it into place, one process at a time.
+fn unpacked(name: &str, unpack: impl Fn(&Path)) -> PathBuf {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ntfs-fixtures");
     fs::create_dir_all(&cache).unwrap();
     let lock = File::create(cache.join(format!("{name}.lock"))).unwrap();
@@ -126,8 +157,7 @@ fn unpacked(name: &str, unpack: impl Fn(&Path) -> Command) -> PathBuf {
     let done = cache.join(name);
     if !done.exists() {
         let fresh = tempfile::tempdir_in(&cache).unwrap();
-        let status = unpack(fresh.path()).status().expect("bash, tar, xz, bzip2 and unzip are installed");
-        assert!(status.success(), "unpacking {name}");
+        unpack(fresh.path());
         fs::rename(fresh.keep(), &done).unwrap();
     }
     done
