@@ -23,4 +23,4 @@ pub use content::Content;
 pub use drive::pack;
 pub use expected::{ExpectedBlob, ExpectedDrive};
 pub use json::{DriveJson, JobEntry};
-pub use plan::{Cipher, Fault, Layout, PackBlob, PackPlan, Properties};
+pub use plan::{Cipher, Extra, Fault, Layout, PackBlob, PackPlan, Properties};

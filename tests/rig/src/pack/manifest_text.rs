@@ -53,7 +53,7 @@ fn write_blob(blob: &PackBlob, written: &WrittenBlob, out: &mut impl Write) -> i
     writeln!(out, "</{list}>")?;
     write_side_file("MetadataPath", written.metadata.as_ref(), out)?;
     write_side_file("PropertiesPath", written.properties.as_ref(), out)?;
-    writeln!(out, "</Blob>")
+    writeln!(out, "{}</Blob>", blob.markup)
 }
 
 fn write_side_file(element: &str, file: Option<&SideFile>, out: &mut impl Write) -> io::Result<()> {

@@ -30,6 +30,36 @@ pub struct PackPlan {
     pub password: String,
     /// What the manifest lists, in its order.
     pub blobs: Vec<PackBlob>,
+    /// What lies on the drive beside the blobs' files.
+    pub extras: Vec<Extra>,
+}
+
+/// Something on the drive that is no blob's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extra {
+    /// A file with these bytes.
+    File {
+        /// Its path on the drive, with backslashes.
+        path: String,
+        /// All of it.
+        bytes: Vec<u8>,
+    },
+    /// A symbolic link: on NTFS a reparse point.
+    Link {
+        /// Its path on the drive, with backslashes.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+}
+
+impl Extra {
+    /// Its path on the drive.
+    pub fn path(&self) -> &str {
+        match self {
+            Extra::File { path, .. } | Extra::Link { path, .. } => path,
+        }
+    }
 }
 
 /// The ciphers that drives are packed with; `as_str` is the fixtures' word.
@@ -76,6 +106,8 @@ pub struct PackBlob {
     pub properties: Properties,
     /// What is wrong, on purpose.
     pub fault: Option<Fault>,
+    /// Elements that the manifest has at the end of this entry, as they are: what no tool writes.
+    pub markup: String,
 }
 
 /// How the manifest cuts a blob into parts.
@@ -136,6 +168,7 @@ impl PackBlob {
             metadata: Vec::new(),
             properties: Properties::default(),
             fault: None,
+            markup: String::new(),
         }
     }
 
@@ -211,6 +244,7 @@ impl PackPlan {
             sector_bytes: 512,
             password: "Packed-by-the-rig!".to_owned(),
             blobs,
+            extras: Vec::new(),
         }
     }
 
@@ -252,7 +286,13 @@ impl PackPlan {
             let names = 4 * (blob.destination.len() + blob.file.len()) as u64;
             clusters + FILE_OVERHEAD_BYTES + part_count * PART_OVERHEAD_BYTES + side + names
         });
-        let payload: u64 = each.sum();
+        let extras = self.extras.iter().map(|extra| match extra {
+            Extra::File { bytes, .. } => {
+                (bytes.len() as u64).next_multiple_of(CLUSTER_BYTES) + FILE_OVERHEAD_BYTES
+            }
+            Extra::Link { .. } => FILE_OVERHEAD_BYTES,
+        });
+        let payload: u64 = each.chain(extras).sum();
         (payload + payload / 32 + EMPTY_BYTES).next_multiple_of(1 << 20)
     }
 }

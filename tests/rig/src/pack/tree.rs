@@ -17,7 +17,7 @@ use model::Md5Digest;
 use sha2::Sha256;
 
 use super::content::Content;
-use super::plan::{Fault, Layout, PackBlob, PackPlan, Properties};
+use super::plan::{Extra, Fault, Layout, PackBlob, PackPlan, Properties};
 use super::side_files;
 use super::volume::Mounted;
 
@@ -47,6 +47,7 @@ pub struct SideFile {
 /// When the volume is full or refuses a name.
 pub fn write(plan: &PackPlan, volume: &Mounted) -> Result<Vec<WrittenBlob>> {
     make_folders(plan, volume)?;
+    write_extras(plan, volume)?;
     let next = AtomicUsize::new(0);
     let thread_count = thread::available_parallelism().map_or(1, usize::from);
     let mut written = thread::scope(|scope| {
@@ -71,8 +72,22 @@ fn make_folders(plan: &PackPlan, volume: &Mounted) -> Result<()> {
     let mut folders: BTreeSet<_> =
         files.filter_map(|blob| volume.file(&blob.file).parent().map(Path::to_owned)).collect();
     folders.insert(volume.file("\\side"));
+    let extras = plan.extras.iter();
+    folders.extend(extras.filter_map(|extra| volume.file(extra.path()).parent().map(Path::to_owned)));
     for folder in folders {
         fs::create_dir_all(&folder).with_context(|| format!("making the folder {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn write_extras(plan: &PackPlan, volume: &Mounted) -> Result<()> {
+    for extra in &plan.extras {
+        let path = volume.file(extra.path());
+        let written = match extra {
+            Extra::File { bytes, .. } => fs::write(&path, bytes),
+            Extra::Link { target, .. } => std::os::unix::fs::symlink(target, &path),
+        };
+        written.with_context(|| format!("writing {}", extra.path()))?;
     }
     Ok(())
 }
