@@ -91,12 +91,14 @@ impl Account {
         Ok(reply.attempts)
     }
 
-    /// Makes the blob visible as the sequence of these blocks (uncommitted ones first, else those
-    /// of the blob that is there). Uncommitted blocks that are not named are dropped.
+    /// Makes the blob visible as the sequence of these uncommitted blocks. Uncommitted blocks that
+    /// are not named are dropped; those of the blob that is there are never taken over, even under
+    /// the same ids: an old blob's content must not pass for what was put.
     ///
     /// # Errors
-    /// `InvalidBlockList` when a block is not there; `AlreadyExists` or `ConditionNotMet` by the
-    /// condition — look at `ambiguous` before believing that somebody else did it.
+    /// `InvalidBlockList` when a block has not arrived or is gone again; `AlreadyExists` or
+    /// `ConditionNotMet` by the condition. Look at `ambiguous` before believing that the blocks are
+    /// lost or that somebody else did it: an earlier try may have committed them.
     pub async fn put_block_list(
         &self,
         path: &BlobPath,
@@ -147,13 +149,13 @@ pub(crate) fn unreadable(call: &Call<'_>, attempts: &Attempts, error: XmlError) 
 }
 
 fn block_list_document(ids: &[String]) -> String {
-    let bytes = ids.iter().map(|id| id.len().saturating_add(17)).fold(64usize, usize::saturating_add);
+    let bytes = ids.iter().map(|id| id.len().saturating_add(27)).fold(64usize, usize::saturating_add);
     let mut document = String::with_capacity(bytes);
     document.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
     for id in ids {
-        document.push_str("<Latest>");
+        document.push_str("<Uncommitted>");
         append_escaped(&mut document, id);
-        document.push_str("</Latest>");
+        document.push_str("</Uncommitted>");
     }
     document.push_str("</BlockList>");
     document
@@ -209,6 +211,8 @@ mod tests {
     #[test]
     fn ids_are_written_in_order_and_escaped() {
         let document = block_list_document(&["QQ==".to_owned(), "<".to_owned()]);
-        assert!(document.ends_with("<BlockList><Latest>QQ==</Latest><Latest>&lt;</Latest></BlockList>"));
+        let expected =
+            "<BlockList><Uncommitted>QQ==</Uncommitted><Uncommitted>&lt;</Uncommitted></BlockList>";
+        assert!(document.ends_with(expected));
     }
 }

@@ -114,7 +114,8 @@ async fn blocks_and_pages_carry_their_digest_and_lease() {
     assert_eq!(seen[2].header("if-match"), Some("\"0x1\""));
     assert_eq!(
         String::from_utf8_lossy(&seen[2].body),
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList><Latest>QUFB</Latest><Latest>Qk+/</Latest></BlockList>"
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>\
+        <Uncommitted>QUFB</Uncommitted><Uncommitted>Qk+/</Uncommitted></BlockList>"
     );
     for seen in &seen {
         assert_eq!(seen.header("content-md5"), Some(STANDARD.encode(md5(&seen.body).0).as_str()));

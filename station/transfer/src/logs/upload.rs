@@ -64,12 +64,23 @@ async fn upload_one(account: &Account, name: &LogName, local: &Path) -> Result<(
     let failed = |source| UploadError::Local { path: local.to_owned(), source };
     let target = BlobPath::new(name.container, &name.blob)
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    match put_file(account, &target, local).await {
+        // The answer to the list was lost after the service had used up the blocks: put once more.
+        Err(UploadError::Storage(error)) if error.kind == ErrorKind::InvalidBlockList && error.ambiguous => {
+            put_file(account, &target, local).await
+        }
+        put => put,
+    }
+}
+
+async fn put_file(account: &Account, target: &BlobPath, local: &Path) -> Result<(), UploadError> {
+    let failed = |source| UploadError::Local { path: local.to_owned(), source };
     let mut file = File::open(local).map_err(failed)?;
     let headers = BlobHeaders { content_type: Some("application/xml".to_owned()), ..BlobHeaders::default() };
     let first = next_block(&mut file).map_err(failed)?;
     if first.len() < BLOCK_BYTES {
         let md5 = md5_of(&first);
-        account.put_blob(&target, first, md5, &headers, &Condition::None).await?;
+        account.put_blob(target, first, md5, &headers, &Condition::None).await?;
         return Ok(());
     }
     let mut ids = Vec::new();
@@ -77,11 +88,11 @@ async fn upload_one(account: &Account, name: &LogName, local: &Path) -> Result<(
     while !block.is_empty() {
         let id = base64::engine::general_purpose::STANDARD.encode((ids.len() as u64).to_le_bytes());
         let md5 = md5_of(&block);
-        account.put_block(&target, &id, block, md5, None).await?;
+        account.put_block(target, &id, block, md5, None).await?;
         ids.push(id);
         block = next_block(&mut file).map_err(failed)?;
     }
-    account.put_block_list(&target, &ids, &headers, &Condition::None, None).await?;
+    account.put_block_list(target, &ids, &headers, &Condition::None, None).await?;
     Ok(())
 }
 
