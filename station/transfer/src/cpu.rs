@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 /// Seconds by stage.
 pub type StageSeconds = BTreeMap<&'static str, f64>;
@@ -23,6 +24,12 @@ pub fn by_stage() -> StageSeconds {
         }
     }
     seconds
+}
+
+/// Processor time of the calling thread.
+pub fn of_this_thread() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// The stage of a thread's name.

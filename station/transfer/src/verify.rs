@@ -21,6 +21,7 @@ use model::Md5Digest;
 use tokio::sync::mpsc;
 
 use crate::blob::Chunk;
+use crate::cpu;
 use crate::digest::{Crc64, Lane, LaneSet};
 use crate::plan::{Decrypt, SpanChunk};
 
@@ -87,9 +88,14 @@ impl Verified {
 /// build machine's class, so that what was decrypted is still there when it is digested.
 const SLICE_BYTES: usize = 16 << 10;
 
-/// A worker takes at most this many bytes of chunks at a time, so that the first of them are not
-/// kept from the network by the last.
-const BATCH_BYTES_MAX: usize = 128 << 20;
+/// A worker takes at most this many bytes of chunks at a time: 24 chunks of 4 MiB. The digest's
+/// price a byte falls with the lanes that are busy (0.35 CPU-s/GB with 8, 0.14 with 24), and what
+/// one batch holds is kept from reads and puts.
+const BATCH_BYTES_MAX: usize = 96 << 20;
+
+/// How long the first chunk of a batch waits for others to share the lanes. A drive of 1 GB/s
+/// brings ten chunks of 4 MiB in that time; a slow drive leaves the processor idle anyway.
+const LINGER: Duration = Duration::from_millis(40);
 
 /// The threads that decrypt and digest.
 pub struct DigestPool {
@@ -146,8 +152,9 @@ fn work(queue: &Receiver<Filled>, decrypt_nanoseconds: &AtomicU64) {
     while let Ok(first) = queue.recv() {
         let mut batch = Batch::default();
         batch.add(first);
+        let deadline = Instant::now() + LINGER;
         while batch.wants_more(lanes.lanes())
-            && let Ok(next) = queue.try_recv()
+            && let Ok(next) = queue.recv_deadline(deadline)
         {
             batch.add(next);
         }
@@ -229,12 +236,12 @@ impl Batch {
     }
 
     fn digest_a_slice_each(&mut self, lanes: &mut LaneSet, running: &mut [Running]) {
-        let started = Instant::now();
+        let started = cpu::of_this_thread();
         for chunk in running.iter() {
             let end = chunk.rest.end.min(chunk.rest.start + SLICE_BYTES);
             self.spans[chunk.span].decrypt_up_to(end);
         }
-        self.decrypting += started.elapsed();
+        self.decrypting += cpu::of_this_thread().saturating_sub(started);
         let slices: Vec<(Lane, &[u8])> = running
             .iter_mut()
             .map(|chunk| {

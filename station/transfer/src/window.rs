@@ -20,9 +20,10 @@ use crate::plan::{Located, Part, PartSource, Span, SpanChunk, in_drive_order, la
 use crate::run::{Run, chain};
 use crate::side::SideFiles;
 
-/// Chunks of a window. 65,536 chunks of 4 MiB are 275 GB, a sweep every half hour of a disk; with
-/// what belongs to each (about 500 bytes) two windows stay under 64 MiB.
-pub const WINDOW_CHUNKS: usize = 1 << 16;
+/// Chunks of a window. 16,384 chunks of 4 MiB are 69 GB, a sweep of the platter every six minutes;
+/// with what belongs to each (about 1.3 kB) the three windows that are alive at once (fed, waiting,
+/// planned) stay under 64 MiB.
+pub const WINDOW_CHUNKS: usize = 1 << 14;
 
 /// What is fed next.
 pub struct Window {

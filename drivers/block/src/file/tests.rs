@@ -1,3 +1,5 @@
+//! What opening refuses, and what a file that changes underneath does to a read.
+
 use std::os::unix::fs::symlink;
 
 use super::*;

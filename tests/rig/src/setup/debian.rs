@@ -48,9 +48,21 @@ const NEEDS: &[Need] = &[
         purposes: &[Test, Bench],
     },
     Need {
-        what: "zstd, xz and tar, which unpack the fixtures",
-        is_met: || all_on_path(&["zstd", "xz", "tar"]),
-        packages: &["zstd", "xz-utils", "tar"],
+        what: "zstd, xz, bzip2, gzip, unzip and tar, which unpack the fixtures",
+        is_met: || all_on_path(&["zstd", "xz", "bzip2", "gzip", "unzip", "tar"]),
+        packages: &["zstd", "xz-utils", "bzip2", "gzip", "unzip", "tar"],
+        purposes: &[Test],
+    },
+    Need {
+        what: "libbde and cryptsetup, which judge our BitLocker volumes",
+        is_met: || all_on_path(&["bdeinfo", "cryptsetup"]),
+        packages: &["libbde-utils", "cryptsetup-bin"],
+        purposes: &[Test],
+    },
+    Need {
+        what: "wimlib, which compresses what the NTFS reader decompresses",
+        is_met: || all_on_path(&["wimlib-imagex"]),
+        packages: &["wimtools"],
         purposes: &[Test],
     },
     Need {

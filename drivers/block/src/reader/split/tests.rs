@@ -1,3 +1,5 @@
+//! Splitting a piece at alignment and length limits: every byte once, in place.
+
 use proptest::prelude::*;
 
 use super::*;
