@@ -85,11 +85,26 @@ fn write_extras(plan: &PackPlan, volume: &Mounted) -> Result<()> {
         let path = volume.file(extra.path());
         let written = match extra {
             Extra::File { bytes, .. } => fs::write(&path, bytes),
-            Extra::Link { target, .. } => std::os::unix::fs::symlink(target, &path),
+            Extra::Link { target, .. } => link(&path, target),
         };
         written.with_context(|| format!("writing {}", extra.path()))?;
     }
     Ok(())
+}
+
+/// A symbolic link as Windows makes it. `symlink` would make a file of the old Interix kind.
+fn link(path: &Path, target: &str) -> std::io::Result<()> {
+    // [MS-FSCC] 2.1.2.4: both names are the target, and it is relative to the link.
+    const TAG_SYMLINK: u32 = 0xA000_000C;
+    const RELATIVE: u32 = 1;
+    let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let short = |number: usize| u16::try_from(number).map(u16::to_le_bytes).map_err(std::io::Error::other);
+    let lengths = [short(0)?, short(name.len())?, short(0)?, short(name.len())?].concat();
+    let body = [&lengths[..], &RELATIVE.to_le_bytes(), &name].concat();
+    let reparse = [&TAG_SYMLINK.to_le_bytes()[..], &short(body.len())?, &[0; 2], &body].concat();
+    File::create_new(path)?;
+    let flags = rustix::fs::XattrFlags::empty();
+    Ok(rustix::fs::setxattr(path, "system.ntfs_reparse_data", &reparse, flags)?)
 }
 
 fn work(plan: &PackPlan, volume: &Mounted, next: &AtomicUsize) -> Result<Vec<(usize, WrittenBlob)>> {
