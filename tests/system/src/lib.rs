@@ -2,12 +2,15 @@
 //!
 //! The tests themselves are under `tests/`: `architecture` (who may depend on whom), `sources`
 //! (rules over the text), `dependencies` (licences and sources of what we take from others), and
-//! the ingest from a drive to an account, which stands on [`stand`], [`drives`], [`azurite`] and
-//! [`logs`].
+//! the ingest from a drive to an account, which stands on [`stand`], [`drives`], [`azurite`],
+//! [`logs`] and [`tamper`].
 
 pub mod azurite;
 pub mod drives;
 pub mod logs;
+pub mod others;
+pub mod program;
 pub mod sources;
 pub mod stand;
+pub mod tamper;
 pub mod workspace;
