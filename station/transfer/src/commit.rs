@@ -236,10 +236,11 @@ fn names_metadata(error: &StorageError) -> bool {
 }
 
 /// Saves the outcome, then counts it and tells.
-async fn end(run: &Run, blob: &Blob, ending: &Ending) {
+async fn end(run: &Run, blob: &Arc<Blob>, ending: &Ending) {
     let ends = blob.chunk_ends();
     let verdict = verdict_of(ending, &ends, blob.side());
-    let outcome = to_outcome(blob, ending, &verdict);
+    let crc64 = whole_crc64(blob, &verdict).await;
+    let outcome = to_outcome(blob, ending, &verdict, crc64);
     let message = outcome.message.clone();
     let record = Record::Outcome { blob_index: blob.entry.index, outcome };
     if let Err(error) = run.recorder.save(vec![record]).await {
@@ -257,7 +258,23 @@ async fn end(run: &Run, blob: &Blob, ending: &Ending) {
     }
 }
 
-fn to_outcome(blob: &Blob, ending: &Ending, verdict: &Verdict) -> BlobOutcome {
+/// Blobs of more chunks than this are summed up off the runtime: 50 µs a chunk.
+const CHUNKS_SUMMED_INLINE_MAX: usize = 64;
+
+/// The CRC-64 of a blob that landed whole.
+async fn whole_crc64(blob: &Arc<Blob>, verdict: &Verdict) -> Option<u64> {
+    let landed_count = verdict.chunks.iter().filter(|chunk| **chunk == ChunkStatus::Completed).count();
+    if landed_count != blob.chunk_count() {
+        return None;
+    }
+    if blob.chunk_count() <= CHUNKS_SUMMED_INLINE_MAX {
+        return Some(blob.crc64());
+    }
+    let blob = Arc::clone(blob);
+    tokio::task::spawn_blocking(move || blob.crc64()).await.ok()
+}
+
+fn to_outcome(blob: &Blob, ending: &Ending, verdict: &Verdict, crc64: Option<u64>) -> BlobOutcome {
     let (message, http_status) = match ending {
         Ending::Fatal(failure) => (Some(failure.message.clone()), failure.http_status),
         _ => (describe(verdict), None),
@@ -276,7 +293,7 @@ fn to_outcome(blob: &Blob, ending: &Ending, verdict: &Verdict) -> BlobOutcome {
         chunk_exceptions: exceptions.map(|(index, status)| (index, *status)).collect(),
         metadata: verdict.side.metadata,
         properties: verdict.side.properties,
-        crc64: (verdict.chunks.iter().all(|chunk| *chunk == ChunkStatus::Completed)).then(|| blob.crc64()),
+        crc64,
         bytes: blob.entry.length_bytes,
         message,
         http_status,
