@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{BinaryBytes, DecimalBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use model::drive::Action;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -137,6 +138,10 @@ impl Show {
             }
             (Notice::Warning(text), _) => self.talk(&format!("warning  {text}")),
             (Notice::ReaderMode(mode), _) => tracing::info!(mode, "drive reads"),
+            (Notice::Doing(action), Style::Json) => {
+                print_json(&json!({"event": "phase", "doing": doing(*action)}))
+            }
+            (Notice::Doing(action), _) => self.bar.suspend(|| eprintln!("{}", doing(*action))),
         }
     }
 
@@ -148,6 +153,19 @@ impl Show {
             std::cmp::Ordering::Greater => return,
         };
         self.bar.suspend(|| eprintln!("{shown}"));
+    }
+}
+
+/// What a person is told while it is done; some of it takes seconds on a large drive.
+fn doing(action: Action) -> &'static str {
+    match action {
+        Action::Recognise => "recognising the drive",
+        Action::Unlock => "unlocking the volume and reading its file table",
+        Action::ProveManifest => "proving the manifest",
+        Action::ProbeDestination => "asking the destination",
+        Action::Copy => "copying",
+        Action::WriteLogs { .. } => "writing and uploading the logs",
+        Action::Rest => "done",
     }
 }
 

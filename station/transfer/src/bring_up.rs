@@ -302,10 +302,15 @@ impl OpenDrive {
     /// Whether the device still answers: asked when a read has failed, to tell one bad sector from
     /// a drive that was pulled.
     pub fn is_present(&self) -> bool {
-        let mut sector = vec![0; self.device.sector_bytes() as usize];
-        let answer = self.device.read_exact_at(&mut sector, 0);
-        !answer.is_err_and(|error| error.kind == block::ReadErrorKind::Gone)
+        answers(&*self.device)
     }
+}
+
+/// Whether a device is still there: it gives its first sector, or at least says why not.
+pub fn answers(device: &dyn ReadAt) -> bool {
+    let mut sector = vec![0; device.sector_bytes() as usize];
+    let answer = device.read_exact_at(&mut sector, 0);
+    !answer.is_err_and(|error| error.kind == block::ReadErrorKind::Gone)
 }
 
 fn unlock_status(error: &UnlockError) -> DriveStatus {

@@ -330,6 +330,10 @@ impl Feeder {
                     let range = 0..buffer.len();
                     fill.submit(buffer, Vec::new(), Vec::new(), vec![SpanChunk { tag: chunk, range }]);
                 }
+                Ok(Err((_, error))) if !fill.drive.is_present() => {
+                    let text = format!("{}; the drive cannot be reached any more", chain(&error));
+                    fill.run.halt(Suspension::DriveLost, text);
+                }
                 Ok(Err((chunk, error))) => {
                     tracing::warn!(
                         error = chain(&error),

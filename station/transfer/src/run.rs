@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use azure::{Account, AccountFacts, StorageError};
 use ledger::Recorder;
 use model::Class;
-use model::drive::Suspension;
+use model::drive::{Action, Suspension};
 use model::status::BlobStatus;
 use tokio::sync::{OnceCell, mpsc, watch};
 
@@ -74,6 +74,8 @@ pub enum Notice {
     Warning(String),
     /// How drive reads are done: io_uring or positional.
     ReaderMode(String),
+    /// What is done next.
+    Doing(Action),
 }
 
 /// Answers of a probe are good for this long: an outage must not turn into a storm of probes.

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use azure::Account;
 use bitlocker::Secret;
-use block::{BufferPool, PoolConfig, ReaderConfig};
+use block::{BufferPool, PoolConfig, ReaderConfig, SharedDevice};
 use ledger::{Begun, Ledger, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary};
 use manifest::JobEntry;
 use manifest::log::names::LogTime;
@@ -179,6 +179,8 @@ struct Task {
     progress: Arc<Progress>,
     notices: mpsc::UnboundedSender<Notice>,
     stop: watch::Receiver<bool>,
+    /// The drive, to tell a bad one from one that was pulled.
+    device: SharedDevice,
     opened: Opened,
     facts: Option<azure::AccountFacts>,
     first_container: Option<String>,
@@ -219,6 +221,7 @@ impl Task {
             progress,
             notices,
             stop,
+            device: Arc::clone(&spec.device.shared),
             opened: Opened::Nothing(spec.device),
             facts: None,
             first_container: None,
@@ -233,6 +236,7 @@ impl Task {
             let event = if *self.stop.borrow() {
                 Event::Suspended(Suspension::Stopped)
             } else {
+                self.notice(Notice::Doing(action));
                 self.act(action).await?
             };
             (drive, action) = drive.step(event).expect("each action's events are those of its phase");
@@ -261,7 +265,7 @@ impl Task {
         let Opened::Nothing(device) = self.take_opened() else { unreachable!("the first action") };
         let job = Arc::clone(&self.job);
         let done = blocking(move || bring_up::recognise(device, Some(&job))).await?;
-        Ok(self.opened_or_refused(done, |recognised| Opened::Recognised(Box::new(recognised))))
+        self.opened_or_refused(done, |recognised| Opened::Recognised(Box::new(recognised))).await
     }
 
     async fn unlock(&mut self) -> Result<Event, IngestError> {
@@ -273,7 +277,7 @@ impl Task {
                 self.notice(Notice::Warning(warning));
             }
         }
-        Ok(self.opened_or_refused(done, |unlocked| Opened::Unlocked(Box::new(unlocked))))
+        self.opened_or_refused(done, |unlocked| Opened::Unlocked(Box::new(unlocked))).await
     }
 
     async fn prove(&mut self) -> Result<Event, IngestError> {
@@ -286,7 +290,7 @@ impl Task {
             self.progress.blobs_total.add(totals.blob_count);
             self.progress.bytes_total.add(totals.chunk_bytes);
         }
-        Ok(self.opened_or_refused(done, |(open, ..)| Opened::Ready(Arc::new(open))))
+        self.opened_or_refused(done, |(open, ..)| Opened::Ready(Arc::new(open))).await
     }
 
     async fn probe(&mut self) -> Result<Event, IngestError> {
@@ -333,6 +337,7 @@ impl Task {
         let Opened::Ready(drive) = &self.opened else { unreachable!("follows ProbeDestination") };
         let drive = Arc::clone(drive);
         let pool = BufferPool::new(PoolConfig::within(self.buffer_bytes)).map_err(IngestError::Buffers)?;
+        self.progress.watch_buffers(pool.clone());
         let config = CopyConfig { pool, digests: Arc::clone(&self.digests), reader: ReaderConfig::default() };
         let known = self.known().await?;
         let (restarts, restarts_in) = mpsc::unbounded_channel();
@@ -435,14 +440,26 @@ impl Task {
         std::mem::replace(&mut self.opened, Opened::Gone)
     }
 
-    fn opened_or_refused<T>(&mut self, done: Result<T, Refusal>, opened: impl FnOnce(T) -> Opened) -> Event {
-        match done {
+    /// What a step of the way led to. A drive that was pulled meanwhile is not refused: whatever
+    /// could not be read of it, it may come back.
+    async fn opened_or_refused<T>(
+        &mut self,
+        done: Result<T, Refusal>,
+        opened: impl FnOnce(T) -> Opened,
+    ) -> Result<Event, IngestError> {
+        let refusal = match done {
             Ok(done) => {
                 self.opened = opened(done);
-                Event::Done
+                return Ok(Event::Done);
             }
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => refusal,
+        };
+        let device = Arc::clone(&self.device);
+        if blocking(move || bring_up::answers(&*device)).await? {
+            return Ok(self.refuse(refusal));
         }
+        self.report.message = Some(format!("{}; the drive cannot be reached any more", refusal.message));
+        Ok(Event::Suspended(Suspension::DriveLost))
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Event {

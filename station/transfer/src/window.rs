@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use manifest::{BlobEntry, Credential, ManifestEvent, ManifestReader, SideFileRef};
-use model::status::ChunkStatus;
+use model::status::{BlobStatus, ChunkStatus, SideFileStatus};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::blob::{Blob, BlobStart, Chunk, Earlier, FileContent};
 use crate::bring_up::OpenDrive;
 use crate::file;
-use crate::outcome::{BlobFailure, Ending};
+use crate::outcome::{BlobFailure, Ending, SideStatuses};
 use crate::plan::{Located, Part, PartSource, Span, SpanChunk, in_drive_order, lay_out, locate};
 use crate::run::{Run, chain};
 use crate::side::SideFiles;
@@ -46,10 +46,19 @@ pub enum Work {
 /// Resident chunks share a buffer up to this size.
 const RESIDENT_BYTES_MAX: usize = 1 << 20;
 
-/// Why planning had to stop: the manifest cannot be read any more.
+/// Why planning had to stop: the drive cannot be read any more.
 #[derive(Debug, thiserror::Error)]
-#[error("reading the manifest again while planning")]
-pub struct PlanError(#[source] manifest::ManifestError);
+pub enum PlanError {
+    /// It no longer gives the manifest that was proven.
+    #[error("reading the manifest again while planning")]
+    Manifest(#[source] manifest::ManifestError),
+    /// A file could not be opened, and the drive is gone: that says nothing about the file.
+    #[error("looking for {file_path} on the drive, which cannot be reached any more")]
+    Gone {
+        /// The file.
+        file_path: String,
+    },
+}
 
 /// Plans the whole manifest, window by window, leaving out blobs that have an outcome.
 ///
@@ -65,14 +74,14 @@ pub fn plan_all(
     let mut planner = Planner::new(run, drive);
     let mut reader = ManifestReader::new(std::io::BufReader::with_capacity(1 << 16, drive.manifest.read()));
     let mut list_files = (None, None);
-    while let Some(event) = reader.next().map_err(PlanError)? {
+    while let Some(event) = reader.next().map_err(PlanError::Manifest)? {
         match event {
             ManifestEvent::Drive(header) => planner.credential = header.credential,
             ManifestEvent::List(list) => list_files = (list.metadata, list.properties),
             ManifestEvent::Blob(entry) if done(entry.index) => {}
             ManifestEvent::Blob(entry) => {
                 let earlier = earlier.remove(&entry.index);
-                planner.add(entry, &list_files, earlier);
+                planner.add(entry, &list_files, earlier)?;
             }
         }
         if planner.is_full() && windows.blocking_send(planner.window()).is_err() {
@@ -135,8 +144,7 @@ impl<'a> Planner<'a> {
         entry: BlobEntry,
         list_files: &(Option<SideFileRef>, Option<SideFileRef>),
         earlier: Option<(u32, Earlier)>,
-    ) {
-        self.run.unfinished.send_modify(|count| *count += 1);
+    ) -> Result<(), PlanError> {
         let metadata = entry.metadata.as_ref().or(list_files.0.as_ref());
         let properties = entry.properties.as_ref().or(list_files.1.as_ref());
         let (headers, side) = self.side_files.load(metadata, properties);
@@ -150,6 +158,10 @@ impl<'a> Planner<'a> {
             Some(refusal) => Err(BlobFailure::local(refusal.status(), chain(&refusal))),
             None => file::open(&self.drive.ntfs, &entry),
         };
+        if is_unread(&opened, side) && !self.drive.is_present() {
+            return Err(PlanError::Gone { file_path: entry.file_path });
+        }
+        self.run.unfinished.send_modify(|count| *count += 1);
         match opened {
             Ok(file) => {
                 let start = BlobStart { entry, path, content: file.content, headers, side, earlier, first_n };
@@ -166,6 +178,7 @@ impl<'a> Planner<'a> {
                 self.parts.settled.push(Arc::new(blob));
             }
         }
+        Ok(())
     }
 
     /// Chunks that an earlier run landed need not travel again, if the service still has them.
@@ -176,6 +189,12 @@ impl<'a> Planner<'a> {
         let held = Handle::current().block_on(crate::resume::still_held(self.run, blob));
         held.into_iter().for_each(|(index, crc64)| blob.landed_earlier(index, crc64));
     }
+}
+
+/// Whether the medium kept something of the blob back.
+fn is_unread(opened: &Result<file::OpenFile, BlobFailure>, side: SideStatuses) -> bool {
+    let side_failed = [side.metadata, side.properties].contains(&Some(SideFileStatus::IOFailed));
+    side_failed || opened.as_ref().is_err_and(|failure| failure.status == BlobStatus::IOFailed)
 }
 
 /// A blob that goes nowhere still needs a place to be named by; it is never sent.
