@@ -51,6 +51,14 @@ impl DriveLog {
         DriveLog::read(&report.local_logs[0])
     }
 
+    /// A blob's status and what became of its disposition; two empty texts when it is not there.
+    pub fn outcome(&self, blob_path: &str) -> (String, String) {
+        let Some(blob) = self.blobs.get(blob_path) else { return Default::default() };
+        let disposition = blob.disposition.as_ref().and_then(|disposition| disposition.status.as_ref());
+        let text = |word: Option<String>| word.unwrap_or_default();
+        (text(blob.status.as_ref().map(ToString::to_string)), text(disposition.map(ToString::to_string)))
+    }
+
     /// Everything in which the log differs from what it must say; none when all is as it must be.
     pub fn differences(&self, expected: &ExpectedDrive) -> Vec<String> {
         let mut differences = Vec::new();
