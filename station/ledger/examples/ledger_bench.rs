@@ -42,7 +42,7 @@ async fn measure(path: &std::path::Path, blobs: u64) -> Result<(), Box<dyn Error
         let recorder = recorder.clone();
         tokio::spawn(async move {
             for number in (saver..one_by_one).step_by(SAVERS.try_into().expect("small")) {
-                recorder.note(landed(spread(number, blobs)))?;
+                recorder.note(landed(spread(number, blobs))).await?;
                 recorder.save(vec![outcome(spread(number, blobs))]).await?;
             }
             Ok::<(), ledger::SaveError>(())

@@ -71,16 +71,14 @@ impl Recorder {
         saved.await.map_err(|_| self.fault())
     }
 
-    /// Saves the record some time, without waiting: only for what may be lost, as chunks may. It is
-    /// lost when the process dies soon, and when the queue is full.
+    /// Queues the record, to be saved within a moment: only for what may be lost, as chunks may. It
+    /// is lost when the process dies before that, and never otherwise: a full queue makes the
+    /// caller wait.
     ///
     /// # Errors
     /// An earlier fault of this recorder.
-    pub fn note(&self, record: Record) -> Result<(), SaveError> {
-        match self.queue.try_send(Call { records: vec![record], saver: None }) {
-            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(self.fault()),
-        }
+    pub async fn note(&self, record: Record) -> Result<(), SaveError> {
+        self.queue.send(Call { records: vec![record], saver: None }).await.map_err(|_| self.fault())
     }
 
     /// Waits until everything that was queued before is durable.

@@ -100,8 +100,8 @@ async fn the_child_records_until_it_is_killed() {
             let recorder = recorder.clone();
             tokio::spawn(async move {
                 for index in (first + saver..CHILD_OUTCOMES_MAX).step_by(8) {
-                    recorder.note(landed(index, 0)).unwrap();
-                    recorder.note(landed(CHILD_OUTCOMES_MAX + index, 0)).unwrap();
+                    recorder.note(landed(index, 0)).await.unwrap();
+                    recorder.note(landed(CHILD_OUTCOMES_MAX + index, 0)).await.unwrap();
                     let outcome = completed(index);
                     recorder.save(vec![Record::Outcome { blob_index: index, outcome }]).await.unwrap();
                     println!("saved {index}");
@@ -283,7 +283,9 @@ async fn a_flush_waits_for_notes() {
     let run = running(&*ledger, &key(1), &start(1)).await;
     let number = run.no;
     let recorder = Recorder::start(Arc::clone(&ledger), run);
-    (0..100).for_each(|chunk| recorder.note(landed(1, chunk)).unwrap());
+    for chunk in 0..100 {
+        recorder.note(landed(1, chunk)).await.unwrap();
+    }
     recorder.flush().await.unwrap();
     assert_eq!(ledger.pending(number).await.unwrap()[0].landed.len(), 100);
 }
@@ -293,7 +295,7 @@ async fn what_was_noted_is_saved_when_the_recorder_is_dropped_and_the_drive_let_
     let store = Fresh::new();
     let ledger = store.open().await;
     let recorder = Recorder::start(Arc::clone(&ledger), running(&*ledger, &key(1), &start(1)).await);
-    recorder.note(landed(1, 4)).unwrap();
+    recorder.note(landed(1, 4)).await.unwrap();
     drop(recorder);
     let run = loop {
         match ledger.begin(&key(1), &start(2)).await {
@@ -319,6 +321,6 @@ async fn after_a_fault_every_call_says_why() {
         let error = recorder.save(vec![outcome(2)]).await.unwrap_err();
         assert!(matches!(error, SaveError::Over { .. }), "{error}");
     }
-    assert!(matches!(recorder.note(landed(3, 0)).unwrap_err(), SaveError::Over { .. }));
+    assert!(matches!(recorder.note(landed(3, 0)).await.unwrap_err(), SaveError::Over { .. }));
     assert!(recorder.flush().await.is_err());
 }

@@ -66,7 +66,7 @@ async fn land(run: &Run, chunk: &Chunk, verified: Verified) -> Option<ChunkStatu
     };
     match landed {
         Ok(crc64) => {
-            note_landed(run, chunk, stage, crc64);
+            note_landed(run, chunk, stage, crc64).await;
             Some(ChunkStatus::Completed)
         }
         Err(error) => chunk_failed(run, chunk, &error).await,
@@ -124,15 +124,16 @@ pub async fn stage<'a>(run: &Run, blob: &'a Arc<Blob>) -> Option<&'a Stage> {
     found.await.as_ref().ok()
 }
 
-/// Lets the ledger know, without waiting for it: if this is lost, the chunk is put once more.
-fn note_landed(run: &Run, chunk: &Chunk, stage: &Stage, crc64: u64) {
+/// Lets the ledger know, without waiting until it is durable: if this is lost, the chunk is put once
+/// more.
+async fn note_landed(run: &Run, chunk: &Chunk, stage: &Stage, crc64: u64) {
     let record = Record::ChunkLanded {
         blob_index: chunk.blob.entry.index,
         target_n: stage.n,
         chunk_index: chunk.index,
         crc64,
     };
-    if let Err(error) = run.recorder.note(record) {
+    if let Err(error) = run.recorder.note(record).await {
         run.halt(Suspension::StationFault, crate::run::chain(&error));
     }
 }
