@@ -41,6 +41,10 @@ use crate::window::{Window, Work, plan_again, plan_all, plan_chunk};
 /// How long puts that are under way may go on after a halt.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The pool is looked at this often after the copy, two seconds in all.
+const BUFFER_LOOKS: u32 = 200;
+const BUFFER_LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// Puts at the same time. The account's own limiter decides how many of them are on the wire; this
 /// bounds the tasks that small blobs make.
 const PUTS_MAX: usize = 256;
@@ -120,8 +124,24 @@ pub async fn copy(
         run.halt(Suspension::StationFault, chain(&error));
     }
     run.progress.note_stages(&cpu::by_stage());
+    run.progress.buffers_left_bytes.add(left_in_use(&config.pool).await as u64);
     let halt = run.halt.borrow().clone();
     halt.map_or(Ok(()), Err)
+}
+
+/// What is still out of the pool, once the HTTP client has had time to drop the last bodies.
+async fn left_in_use(pool: &BufferPool) -> usize {
+    for _ in 0..BUFFER_LOOKS {
+        if pool.in_use_bytes() == 0 {
+            return 0;
+        }
+        tokio::time::sleep(BUFFER_LOOK_EVERY).await;
+    }
+    let left_bytes = pool.in_use_bytes();
+    if left_bytes > 0 {
+        tracing::error!(left_bytes, "buffers did not come back");
+    }
+    left_bytes
 }
 
 async fn join(run: &Run, name: &str, task: tokio::task::JoinHandle<()>) {

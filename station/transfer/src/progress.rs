@@ -36,6 +36,8 @@ pub struct Progress {
     pub digesting: Gauge,
     /// Chunks waiting for or being put.
     pub putting: Gauge,
+    /// Buffer bytes that were not back when the copy had ended: anything but zero is a leak.
+    pub buffers_left_bytes: Counter,
     /// Processor seconds by stage, as last looked at.
     stages: Mutex<StageSeconds>,
 }

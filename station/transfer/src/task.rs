@@ -337,7 +337,6 @@ impl Task {
         let Opened::Ready(drive) = &self.opened else { unreachable!("follows ProbeDestination") };
         let drive = Arc::clone(drive);
         let pool = BufferPool::new(PoolConfig::within(self.buffer_bytes)).map_err(IngestError::Buffers)?;
-        self.progress.watch_buffers(pool.clone());
         let config = CopyConfig { pool, digests: Arc::clone(&self.digests), reader: ReaderConfig::default() };
         let known = self.known().await?;
         let (restarts, restarts_in) = mpsc::unbounded_channel();
