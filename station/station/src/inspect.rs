@@ -57,6 +57,10 @@ fn inspect(
     findings.device(&device);
     let recognised = bring_up::recognise(device, job.as_ref())?;
     findings.recognised(&recognised);
+    if let Err(error) = recognised.metadata.map(&*recognised.volume) {
+        // Known without any key, so it is said before somebody looks for one.
+        findings.problem("volume", "BitLockerUnlockVolumeFailed", &chain(&error));
+    }
     if secrets.is_empty() {
         return Ok(());
     }
