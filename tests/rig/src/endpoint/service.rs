@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
+use tokio::runtime::RuntimeFlavor;
 
 use super::auth::{self, Credentials, Grant};
 use super::body::{self, Intake, NotReceived, Received, Spoiling};
@@ -221,7 +222,13 @@ impl Step<'_> {
     }
 
     fn call(&self, hook: &Hook) {
-        hook(self.seen(&self.head.named()));
+        let name = self.head.named();
+        let call = || hook(self.seen(&name));
+        match tokio::runtime::Handle::current().runtime_flavor() {
+            // A hook may wait for another request: others must go on being served meanwhile.
+            RuntimeFlavor::MultiThread => tokio::task::block_in_place(call),
+            _ => call(),
+        }
     }
 
     async fn stall(&self, time: Option<Duration>) {
