@@ -272,7 +272,10 @@ impl Feeder {
         };
         match buffer {
             Ok(buffer) => self.start(work, buffer).await,
-            Err(error) => self.fill.run.halt(Suspension::StationFault, chain(&error)),
+            Err(error) => {
+                let text = format!("{}: the station has to be given more memory for buffers", chain(&error));
+                self.fill.run.halt(Suspension::StationFault, text);
+            }
         }
     }
 
