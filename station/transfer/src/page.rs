@@ -73,7 +73,7 @@ pub async fn open(run: &Run, blob: &Blob) -> Result<Choice, StorageError> {
         match create(run, blob, &stage, &lease_id).await {
             Ok(()) => return Ok(Choice::Place(hold(run, stage, lease_id))),
             Err(error) if error.kind == ErrorKind::LeasePresent => return Ok(fatal(leased(&stage.path))),
-            Err(error) if matches!(error.kind, ErrorKind::AlreadyExists | ErrorKind::ConditionNotMet) => {
+            Err(error) if is_taken(&error, &stage) => {
                 let existing = run.account.properties(&stage.path).await?;
                 if error.ambiguous && existing.is_some_and(|existing| is_marked(&existing, &lease_id)) {
                     take_lease(run, &stage, &lease_id).await?;
@@ -85,6 +85,16 @@ pub async fn open(run: &Run, blob: &Blob) -> Result<Choice, StorageError> {
     }
     let message = format!("{} kept changing while it was being created", blob.path);
     Ok(fatal(BlobFailure::local(BlobStatus::BlobRequestFailed, message)))
+}
+
+/// The place is not as it was when it was chosen. A block blob that took a free name shows as one
+/// of another type.
+fn is_taken(error: &StorageError, stage: &Stage) -> bool {
+    match error.kind {
+        ErrorKind::AlreadyExists | ErrorKind::ConditionNotMet => true,
+        ErrorKind::BlobTypeMismatch => stage.replaces.is_none(),
+        _ => false,
+    }
 }
 
 /// Goes on with the blob that an interrupted run had begun, if it is still that run's.

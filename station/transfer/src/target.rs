@@ -177,7 +177,7 @@ pub async fn is_ours(
     if blob.is_page_blob() {
         return Ok(blob.earlier.intent.as_ref().is_some_and(|intent| intent.target == path.to_string()));
     }
-    if blob.is_whole() { same_content(run, blob, path).await } else { same_blocks(run, blob, path).await }
+    Ok((blob.is_whole() || same_blocks(run, blob, path).await?) && same_content(run, blob, path).await?)
 }
 
 /// Blobs of an earlier time were not put by us.
@@ -196,22 +196,29 @@ fn same_headers(blob: &Blob, existing: &BlobProperties) -> bool {
     sorted(&existing.headers.metadata) == sorted(&blob.headers.metadata)
 }
 
-/// Block ids are the manifest's; the service keeps them with the committed blob.
+/// Block ids are the manifest's; the service keeps them with the committed blob. Other ids are
+/// proof of another blob; the same ids prove nothing, because numbered blocks all have them.
 async fn same_blocks(run: &Run, blob: &Blob, path: &BlobPath) -> Result<bool, StorageError> {
     let committed = run.account.block_list(path).await?.committed;
     let ours = crate::put::block_ids(blob);
     Ok(committed.len() == ours.len() && committed.iter().zip(&ours).all(|(theirs, ours)| theirs.id == *ours))
 }
 
-/// A blob of one block: its content is read back and digested.
+/// Its content is read back, chunk by chunk, and digested.
 async fn same_content(run: &Run, blob: &Blob, path: &BlobPath) -> Result<bool, StorageError> {
-    if blob.chunk_count() == 0 {
-        return Ok(true);
+    let chunk_count = u32::try_from(blob.chunk_count()).expect("a block list has at most 50,000 entries");
+    for chunk in (0..chunk_count).map(|index| blob.chunk(index)) {
+        let range = chunk.offset_bytes..chunk.offset_bytes + chunk.length_bytes;
+        let content = match run.account.download(path, Some(range)).await {
+            Ok(content) => content,
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidRange) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        if crate::digest::md5_of(&content) != chunk.md5 {
+            return Ok(false);
+        }
     }
-    let content = match run.account.download(path, None).await {
-        Ok(content) => content,
-        Err(error) if error.kind == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    Ok(crate::digest::md5_of(&content) == blob.chunk(0).md5)
+    Ok(true)
 }

@@ -56,7 +56,7 @@ async fn try_put(run: &Run, blob: &Blob, bytes: &Bytes, md5: Md5Digest) -> Resul
     for _ in 0..RACES_MAX {
         let refused = match send(run, blob, &stage, bytes, md5).await {
             Ok(()) => return Ok(visible(&stage)),
-            Err(error) if is_refusal(&error) => error,
+            Err(error) if is_refusal(&error, &stage) => error,
             Err(error) => return Err(error),
         };
         if refused.ambiguous
@@ -105,7 +105,12 @@ async fn send(
     }
 }
 
-/// The target is not as the condition wants it.
-fn is_refusal(error: &StorageError) -> bool {
-    matches!(error.kind, ErrorKind::AlreadyExists | ErrorKind::ConditionNotMet | ErrorKind::LeasePresent)
+/// The target is not as the condition wants it. A page blob where nothing was expected shows as
+/// one of another type.
+fn is_refusal(error: &StorageError, stage: &Stage) -> bool {
+    match error.kind {
+        ErrorKind::AlreadyExists | ErrorKind::ConditionNotMet | ErrorKind::LeasePresent => true,
+        ErrorKind::BlobTypeMismatch => stage.replaces.is_none(),
+        _ => false,
+    }
 }
