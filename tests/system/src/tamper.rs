@@ -101,13 +101,13 @@ impl Opened {
     /// Where a FILE record is in the volume, and its length. Right for a `$MFT` in one
     /// piece, which that of a small new volume is.
     fn record_place(&self, record: u64) -> Result<(u64, usize)> {
-        const RECORD_BYTES: u64 = 1024;
+        const RECORD_BYTES: usize = 1024;
         let mut boot = [0; 512];
         self.0.volume.read_exact_at(&mut boot, 0)?;
         let sector_bytes = u64::from(u16::from_le_bytes([boot[11], boot[12]]));
         let cluster_bytes = sector_bytes * u64::from(boot[13]);
         let mft_cluster = u64::from_le_bytes(boot[48..56].try_into()?);
-        Ok((mft_cluster * cluster_bytes + record * RECORD_BYTES, RECORD_BYTES as usize))
+        Ok((mft_cluster * cluster_bytes + record * RECORD_BYTES as u64, RECORD_BYTES))
     }
 }
 
@@ -157,11 +157,11 @@ impl Tampered {
     /// # Errors
     /// When the image cannot be read.
     pub fn metadata_places(&self) -> Result<Vec<Range<u64>>> {
-        const STEP_BYTES: u64 = 4096;
+        const STEP_BYTES: usize = 4096;
         let file = self.file()?;
         let mut places = Vec::new();
         let mut head = [0; 12];
-        for offset in (0..file.metadata()?.len()).step_by(STEP_BYTES as usize) {
+        for offset in (0..file.metadata()?.len()).step_by(STEP_BYTES) {
             if file.read_exact_at(&mut head, offset).is_ok() && head.starts_with(b"-FVE-FS-") {
                 let units = u64::from(u16::from_le_bytes([head[8], head[9]]));
                 places.push(offset..offset + units * 16);
