@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azure::{BlobHeaders, BlobProperties, Condition, ErrorKind, LeaseId, StorageError};
+use model::BlobPath;
 use model::drive::Suspension;
 use model::status::{BlobStatus, ChunkStatus};
 
@@ -109,6 +110,7 @@ async fn reopen(run: &Run, blob: &Blob) -> Result<Option<Choice>, StorageError> 
         };
     }
     if is_ours(run, blob, &stage.path, &existing).await? {
+        give_back(run, &stage.path, &lease_id).await;
         let ending = Ending::VisibleEarlier { disposition: stage.disposition(), path: stage.path };
         return Ok(Some(Choice::Settled(ending)));
     }
@@ -225,7 +227,11 @@ pub async fn finish(run: &Run, blob: &Blob, stage: &Stage) -> Result<Ending, Sto
 /// Gives the lease back, whatever the blob came to.
 pub async fn close(run: &Run, blob: &Blob) {
     let Some(Ok(Stage { path, lease: Some(lease), .. })) = blob.stage.get() else { return };
-    if let Err(error) = run.account.release_lease(path, &lease.id).await {
+    give_back(run, path, &lease.id).await;
+}
+
+async fn give_back(run: &Run, path: &BlobPath, lease_id: &LeaseId) {
+    if let Err(error) = run.account.release_lease(path, lease_id).await {
         // It ends by itself within a minute.
         tracing::warn!(error = crate::run::chain(&error), "releasing the lease of a page blob");
     }
