@@ -358,6 +358,8 @@ impl Task {
         let stopper = tokio::spawn(halt_on_stop(self.stop.clone(), Arc::clone(&run)));
         let copied = copy(run, drive, &config, known, restarts_in).await;
         stopper.abort();
+        // It holds the run, and with it the drive's lock, until it has really ended.
+        let _ = stopper.await;
         match copied {
             Ok(()) => {
                 let tally = logs::tally(&*self.ledger, self.run.no).await?;
