@@ -10,7 +10,7 @@
 //! durable. After a fault nothing is saved any more, and every call says why: half a history would
 //! be worse than none.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -35,6 +35,8 @@ pub struct Recorder {
     run: Run,
     queue: mpsc::Sender<Call>,
     broken: Arc<OnceLock<SaveError>>,
+    /// Dropped by the task at its very end; for whoever closes.
+    ended: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
 }
 
 #[derive(Debug)]
@@ -49,8 +51,12 @@ impl Recorder {
         let (queue, calls) = mpsc::channel(QUEUE_MAX);
         let broken = Arc::new(OnceLock::new());
         let writer = Writer { ledger, run: run.clone(), broken: Arc::clone(&broken) };
-        tokio::spawn(writer.run(calls));
-        Recorder { run, queue, broken }
+        let (end, ended) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            writer.run(calls).await;
+            drop(end);
+        });
+        Recorder { run, queue, broken, ended: Arc::new(Mutex::new(Some(ended))) }
     }
 
     /// The run that it records.
@@ -87,6 +93,17 @@ impl Recorder {
     /// This fault or an earlier one of this recorder.
     pub async fn flush(&self) -> Result<(), SaveError> {
         self.save(Vec::new()).await
+    }
+
+    /// Lets the task end, with everything saved, and waits for it: then the drive is let go, unless
+    /// another clone of the run or of this recorder is alive.
+    pub async fn close(self) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(self);
+        if let Some(ended) = ended {
+            // It ends by being dropped.
+            let _ = ended.await;
+        }
     }
 
     fn fault(&self) -> SaveError {

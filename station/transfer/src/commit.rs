@@ -35,10 +35,12 @@ enum Commit {
 /// Concludes a blob all of whose chunks have ended.
 pub async fn conclude(run: Arc<Run>, blob: Arc<Blob>) {
     let commit = match blob.stopped() {
+        Some(Ending::StartOver { why }) => Commit::Restart { n: 1, why },
         Some(ending) => Commit::Ended(ending),
         None if run.is_halted() => Commit::Halted,
         None => commit(&run, &blob).await,
     };
+    run.give_up_names(blob.entry.index);
     match commit {
         Commit::Ended(ending) => {
             page::close(&run, &blob).await;
@@ -63,8 +65,19 @@ pub async fn conclude(run: Arc<Run>, blob: Arc<Blob>) {
 }
 
 async fn commit(run: &Run, blob: &Arc<Blob>) -> Commit {
-    let failed = blob.chunk_ends().iter().any(|end| *end != Some(ChunkStatus::Completed));
+    let ends = blob.chunk_ends();
+    let failed = ends.iter().any(|end| *end != Some(ChunkStatus::Completed));
+    let landed = ends.contains(&Some(ChunkStatus::Completed));
+    if blob.is_page_blob() && failed && !landed && blob.stage.get().is_none() {
+        // Nothing of it verified: what stands under its name is not touched.
+        return Commit::Ended(Ending::NotCommitted);
+    }
     if blob.is_page_blob() {
+        // A later run that finds the blob finished takes the ranges' CRCs from the ledger.
+        if let Err(error) = run.recorder.flush().await {
+            run.halt(Suspension::StationFault, chain(&error));
+            return Commit::Halted;
+        }
         return match put::stage(run, blob).await {
             Some(stage) => from_ending(run, page::finish(run, blob, stage).await).await,
             None => stopped(blob),
@@ -86,7 +99,11 @@ async fn commit(run: &Run, blob: &Arc<Blob>) -> Commit {
 }
 
 fn stopped(blob: &Blob) -> Commit {
-    blob.stopped().map_or(Commit::Halted, Commit::Ended)
+    match blob.stopped() {
+        Some(Ending::StartOver { why }) => Commit::Restart { n: 1, why },
+        Some(ending) => Commit::Ended(ending),
+        None => Commit::Halted,
+    }
 }
 
 async fn from_ending(run: &Run, ending: Result<Ending, StorageError>) -> Commit {
@@ -141,16 +158,9 @@ async fn refused(
     stage: &Stage,
     error: &StorageError,
 ) -> Result<Option<Commit>, StorageError> {
-    // An earlier try may have committed them: then the name is taken, and the blocks are used up.
-    let changed = matches!(
-        error.kind,
-        ErrorKind::AlreadyExists
-            | ErrorKind::ConditionNotMet
-            | ErrorKind::LeasePresent
-            | ErrorKind::InvalidBlockList
-    );
-    if changed
-        && error.ambiguous
+    // An earlier try may have committed them: then the name is taken, the blocks are used up, or
+    // every answer was lost.
+    if error.ambiguous
         && let Some(existing) = run.account.properties(&stage.path).await?
         && is_ours(run, blob, &stage.path, &existing).await?
     {
@@ -185,7 +195,11 @@ async fn look_once_more(run: &Run, blob: &Blob, stage: &Stage) -> Commit {
             );
             Commit::Ended(Ending::Fatal(BlobFailure::local(BlobStatus::BlobRequestFailed, message)))
         }
-        Err(error) => from_ending(run, Err(error)).await,
+        // It was acknowledged; that it cannot be looked at just now does not undo it.
+        Err(error) => match run.judge(&error).await {
+            Some(_) => Commit::Ended(visible(stage)),
+            None => Commit::Halted,
+        },
     }
 }
 
@@ -197,9 +211,17 @@ pub struct SideFallback<'a> {
 }
 
 impl<'a> SideFallback<'a> {
-    /// Everything that the blob is to have.
+    /// Everything that the blob is to have, but for what the service has refused already.
     pub fn new(blob: &'a Blob) -> SideFallback<'a> {
-        SideFallback { blob, headers: blob.headers.clone() }
+        let mut headers = blob.headers.clone();
+        let side = blob.side();
+        if side.properties == Some(SideFileStatus::BlobRequestFailed) {
+            headers = BlobHeaders { metadata: headers.metadata, ..BlobHeaders::default() };
+        }
+        if side.metadata == Some(SideFileStatus::BlobRequestFailed) {
+            headers.metadata.clear();
+        }
+        SideFallback { blob, headers }
     }
 
     /// What to send.
@@ -264,7 +286,8 @@ const CHUNKS_SUMMED_INLINE_MAX: usize = 64;
 /// The CRC-64 of a blob that landed whole.
 async fn whole_crc64(blob: &Arc<Blob>, verdict: &Verdict) -> Option<u64> {
     let landed_count = verdict.chunks.iter().filter(|chunk| **chunk == ChunkStatus::Completed).count();
-    if landed_count != blob.chunk_count() {
+    let known = blob.chunk_ends().iter().all(|end| *end == Some(ChunkStatus::Completed));
+    if landed_count != blob.chunk_count() || !known {
         return None;
     }
     if blob.chunk_count() <= CHUNKS_SUMMED_INLINE_MAX {
@@ -281,7 +304,7 @@ fn to_outcome(blob: &Blob, ending: &Ending, verdict: &Verdict, crc64: Option<u64
     };
     let final_path = match ending {
         Ending::Visible { path, .. } | Ending::VisibleEarlier { path, .. } => Some(path),
-        Ending::NotCommitted | Ending::Skipped | Ending::Fatal(_) => None,
+        Ending::NotCommitted | Ending::Skipped | Ending::Fatal(_) | Ending::StartOver { .. } => None,
     };
     let default = verdict.chunks.first().copied().unwrap_or(ChunkStatus::Cancelled);
     let exceptions = (0u32..).zip(&verdict.chunks).filter(|(_, status)| **status != default);

@@ -35,7 +35,7 @@ use crate::file::read_content;
 use crate::plan::{Decrypt, Span, SpanChunk};
 use crate::put::{end_chunk, put};
 use crate::run::{Halt, Notice, Run, chain};
-use crate::verify::{DigestPool, Filled, Verdict};
+use crate::verify::{DigestPool, Filled, SpanWatch, Verdict};
 use crate::window::{Window, Work, plan_again, plan_all, plan_chunk};
 
 /// How long puts that are under way may go on after a halt.
@@ -157,6 +157,7 @@ fn spawn_planner(
     windows: mpsc::Sender<Window>,
 ) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(move || {
+        let _guard = HaltOnPanic(Arc::clone(&run), "planner");
         if let Err(error) = plan_all(&run, &drive, &known.done, known.earlier, &windows) {
             run.halt(Suspension::DriveLost, chain(&error));
         }
@@ -183,9 +184,41 @@ impl Fill {
         self.run.progress.digesting.enter();
         let cipher = self.drive.volume.cipher().cloned();
         let verdicts = self.verdicts.clone();
-        let run = Arc::clone(&self.run);
-        let left = Box::new(move || run.progress.digesting.leave());
-        self.digests.submit(Filled { buffer, decrypts, zeros, chunks, cipher, verdicts, left });
+        let watch = Box::new(Digesting { run: Arc::clone(&self.run), told: false });
+        self.digests.submit(Filled { buffer, decrypts, zeros, chunks, cipher, verdicts, watch });
+    }
+}
+
+/// Counts a span that is with the digest pool; one that never comes back ends the copy, which would
+/// otherwise wait for it.
+struct Digesting {
+    run: Arc<Run>,
+    told: bool,
+}
+
+impl SpanWatch for Digesting {
+    fn told(mut self: Box<Self>) {
+        self.told = true;
+    }
+}
+
+impl Drop for Digesting {
+    fn drop(&mut self) {
+        self.run.progress.digesting.leave();
+        if !self.told {
+            self.run.halt(Suspension::StationFault, "a digest worker panicked".to_owned());
+        }
+    }
+}
+
+/// Halts the copy when the task that holds it panics: the others would wait for it.
+struct HaltOnPanic(Arc<Run>, &'static str);
+
+impl Drop for HaltOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halt(Suspension::StationFault, format!("the copy's {} panicked", self.1));
+        }
     }
 }
 
@@ -224,11 +257,11 @@ impl Feeder {
                 biased;
                 _ = halt.wait_for(Option::is_some) => break,
                 Some(chunk) = again.recv() => plan_chunk(&self.drive, chunk),
-                Some(blob) = restarts.recv() => self.take(plan_again(&self.drive, blob)),
+                Some(blob) = restarts.recv() => self.take(plan_again(&self.drive, blob)).await,
                 work = next_of(&mut current) => vec![work],
                 window = windows.recv(), if !planned_all && current.len() == 0 => match window {
                     Some(window) => {
-                        current = self.take(window).into_iter();
+                        current = self.take(window).await.into_iter();
                         continue;
                     }
                     None => {
@@ -246,15 +279,34 @@ impl Feeder {
         // The planner must not wait for anybody to take its next window.
         windows.close();
         drop(windows);
-        while self.concludes.join_next().await.is_some() {}
+        let concludes = &mut self.concludes;
+        let all_ended = async {
+            while let Some(ended) = concludes.join_next().await {
+                note_panic(&run, ended);
+            }
+        };
+        if run.is_halted() {
+            let _ = tokio::time::timeout(GRACE, all_ended).await;
+            self.concludes.shutdown().await;
+        } else {
+            all_ended.await;
+        }
     }
 
-    /// Concludes what needs no read; gives what does.
-    fn take(&mut self, window: Window) -> Vec<Work> {
+    /// Concludes what needs no read, a bounded number at a time; gives what does.
+    async fn take(&mut self, window: Window) -> Vec<Work> {
+        let run = Arc::clone(&self.fill.run);
         for blob in window.settled {
-            self.concludes.spawn(commit::conclude(Arc::clone(&self.fill.run), blob));
+            while self.concludes.len() >= PUTS_MAX
+                && let Some(ended) = self.concludes.join_next().await
+            {
+                note_panic(&run, ended);
+            }
+            self.concludes.spawn(commit::conclude(Arc::clone(&run), blob));
         }
-        while self.concludes.try_join_next().is_some() {}
+        while let Some(ended) = self.concludes.try_join_next() {
+            note_panic(&run, ended);
+        }
         window.work
     }
 
@@ -393,6 +445,7 @@ async fn end_all(run: &Arc<Run>, chunks: Vec<SpanChunk<Chunk>>) {
 
 /// Filled spans go to the digest pool; what could not be read is looked at again, alone.
 async fn collect(fill: Fill, mut done: mpsc::Receiver<ReadDone<ReadTag>>, again: LookAgain) {
+    let _guard = HaltOnPanic(Arc::clone(&fill.run), "collector");
     while let Some(read) = done.recv().await {
         fill.run.progress.reading.leave();
         let ReadDone { tag, buffer, outcome, .. } = read;
@@ -429,6 +482,7 @@ async fn read_failed(run: &Arc<Run>, mut chunk: Chunk, error: &block::ReadError,
 
 /// Verified chunks are put; the others are looked at again until it is clear what they are.
 async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict>, again: LookAgain) {
+    let _guard = HaltOnPanic(Arc::clone(&run), "judge");
     let permits = Arc::new(Semaphore::new(PUTS_MAX));
     let mut puts = JoinSet::new();
     let mut halt = run.halt.subscribe();
@@ -448,7 +502,11 @@ async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict>, ag
                     drop(permit);
                 });
             }
-            Verdict::Mismatch { chunk, found } => mismatch(&run, chunk, found, &again).await,
+            Verdict::Mismatch { chunk, found } => {
+                if let Some((chunk, status)) = mismatch(&run, chunk, found, &again) {
+                    puts.spawn(end_chunk(Arc::clone(&run), chunk, Some(status), 0));
+                }
+            }
         }
         while let Some(ended) = puts.try_join_next() {
             note_panic(&run, ended);
@@ -462,6 +520,7 @@ async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict>, ag
     if run.is_halted() {
         // Cut off what hangs; whatever it had landed is put again or recognised by the next run.
         let _ = tokio::time::timeout(GRACE, all_ended).await;
+        puts.shutdown().await;
     } else {
         all_ended.await;
     }
@@ -469,21 +528,27 @@ async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict>, ag
 
 fn note_panic(run: &Run, ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        run.halt(Suspension::StationFault, "a put panicked".to_owned());
+        run.halt(Suspension::StationFault, "a task of the copy panicked".to_owned());
     }
 }
 
 /// The customer's file is bad when the medium gives the same wrong bytes twice; other bytes each
 /// time are a bad cable or a dying drive, and no verdict on the file.
-async fn mismatch(run: &Arc<Run>, mut chunk: Chunk, found: model::Md5Digest, again: &LookAgain) {
+///
+/// Gives the chunk back when it has come to its end.
+fn mismatch(
+    run: &Run,
+    mut chunk: Chunk,
+    found: model::Md5Digest,
+    again: &LookAgain,
+) -> Option<(Chunk, ChunkStatus)> {
     let settled = chunk.mismatches.contains(&found);
     chunk.mismatches.push(found);
     if !settled && chunk.mismatches.len() < LOOKS_MAX {
         run.progress.rereads.add(1);
         // The feeder outlives every chunk that is not ended.
         let _ = again.send(chunk);
-        return;
+        return None;
     }
-    let status = if settled { ChunkStatus::Corrupted } else { ChunkStatus::IOFailed };
-    end_chunk(Arc::clone(run), chunk, Some(status), 0).await;
+    Some((chunk, if settled { ChunkStatus::Corrupted } else { ChunkStatus::IOFailed }))
 }

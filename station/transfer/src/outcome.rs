@@ -25,6 +25,11 @@ pub enum Ending {
     },
     /// A block blob of which some block failed: never committed.
     NotCommitted,
+    /// What an earlier run had landed is gone: the blob begins anew.
+    StartOver {
+        /// What happened.
+        why: String,
+    },
     /// `no-overwrite`, and something of that name is there.
     Skipped,
     /// One cause stopped the whole blob.
@@ -107,6 +112,7 @@ pub fn conclude(ending: &Ending, chunks: &[Option<ChunkStatus>], side: SideStatu
         }
         Ending::NotCommitted => not_visible(BlobStatus::CompletedWithErrors, chunks, side),
         Ending::Fatal(failure) => not_visible(failure.status, chunks, side),
+        Ending::StartOver { .. } => not_visible(BlobStatus::BlobRequestFailed, chunks, side),
         Ending::Skipped => Verdict {
             status: BlobStatus::Completed,
             disposition: DispositionStatus::Skipped,

@@ -60,12 +60,15 @@ pub async fn open(run: &Run, blob: &Blob) -> Result<Choice, StorageError> {
     if let Some(choice) = reopen(run, blob).await? {
         return Ok(choice);
     }
-    let earlier_lease = blob.earlier.intent.as_ref().and_then(|intent| intent.lease_id.clone());
-    let lease_id = earlier_lease.and_then(|id| LeaseId::parse(&id).ok()).unwrap_or_else(LeaseId::random);
+    if blob.chunk_ends().contains(&Some(ChunkStatus::Completed)) {
+        let why = format!("{}, which an earlier run had begun, is no longer there", blob.path);
+        return Ok(Choice::StartOver { why });
+    }
+    let lease_id = first_lease(blob).unwrap_or_else(LeaseId::random);
     for _ in 0..RACES_MAX {
         let stage = match choose(run, blob, 1).await? {
             Choice::Place(stage) => stage,
-            settled @ Choice::Settled(_) => return Ok(settled),
+            other @ (Choice::Settled(_) | Choice::StartOver { .. }) => return Ok(other),
         };
         if let Err(message) = save_intent(run, blob, &stage, Some(lease_id.as_str().to_owned())).await {
             run.halt(Suspension::StationFault, message);
@@ -86,6 +89,13 @@ pub async fn open(run: &Run, blob: &Blob) -> Result<Choice, StorageError> {
     }
     let message = format!("{} kept changing while it was being created", blob.path);
     Ok(fatal(BlobFailure::local(BlobStatus::BlobRequestFailed, message)))
+}
+
+/// The lease of an earlier run that had put nothing yet: an old blob may still be under it. Once
+/// ranges have landed its id is not used again, because it is the mark by which they are known.
+fn first_lease(blob: &Blob) -> Option<LeaseId> {
+    let intent = blob.earlier.intent.as_ref().filter(|_| blob.earlier.landed.is_empty())?;
+    LeaseId::parse(intent.lease_id.as_deref()?).ok()
 }
 
 /// The place is not as it was when it was chosen. A block blob that took a free name shows as one
@@ -128,12 +138,15 @@ fn begun(blob: &Blob) -> Option<(Stage, LeaseId)> {
     Some((Stage { path, n, replaces, lease: None }, lease_id))
 }
 
-/// Whether the blob that an interrupted run was writing still carries that run's mark, so that the
-/// page ranges which landed are still there.
-pub async fn is_still_ours(run: &Run, blob: &Blob) -> bool {
-    let Some((stage, lease_id)) = begun(blob) else { return false };
-    let existing = run.account.properties(&stage.path).await;
-    existing.is_ok_and(|existing| existing.is_some_and(|existing| is_marked(&existing, &lease_id)))
+/// Whether the blob that an interrupted run was writing is still that run's, marked or finished, so
+/// that the page ranges which landed are still there. None when the service does not say.
+pub async fn is_still_ours(run: &Run, blob: &Blob) -> Option<bool> {
+    let Some((stage, lease_id)) = begun(blob) else { return Some(false) };
+    match run.account.properties(&stage.path).await.ok()? {
+        Some(existing) if is_marked(&existing, &lease_id) => Some(true),
+        Some(existing) => is_ours(run, blob, &stage.path, &existing).await.ok(),
+        None => Some(false),
+    }
 }
 
 fn is_marked(existing: &BlobProperties, lease_id: &LeaseId) -> bool {
@@ -143,6 +156,18 @@ fn is_marked(existing: &BlobProperties, lease_id: &LeaseId) -> bool {
 
 /// An existing blob is leased before it is replaced; a new one as soon as it is there.
 async fn create(run: &Run, blob: &Blob, stage: &Stage, lease_id: &LeaseId) -> Result<(), StorageError> {
+    let created = try_create(run, blob, stage, lease_id).await;
+    if let Err(error) = &created
+        && error.kind != ErrorKind::LeasePresent
+        && stage.replaces.is_some()
+    {
+        // Our own lease on the old blob must not look like somebody else's at the next try.
+        give_back(run, &stage.path, lease_id).await;
+    }
+    created
+}
+
+async fn try_create(run: &Run, blob: &Blob, stage: &Stage, lease_id: &LeaseId) -> Result<(), StorageError> {
     let existing_lease = match stage.replaces {
         Some(_) => {
             take_lease(run, stage, lease_id).await?;
@@ -194,8 +219,25 @@ pub async fn put(run: &Run, stage: &Stage, verified: Verified) -> Result<u64, St
     let crc64 = verified.crc64();
     let entry = chunk.entry();
     let lease = stage.lease.as_ref().map(|lease| &lease.id);
-    run.account.put_page(&stage.path, entry.offset_bytes, verified.into_bytes(), entry.md5, lease).await?;
+    let bytes = verified.into_bytes();
+    let put = run.account.put_page(&stage.path, entry.offset_bytes, bytes.clone(), entry.md5, lease).await;
+    match (put, lease) {
+        (Err(error), Some(lease)) if error.kind == ErrorKind::LeaseLost => {
+            regain(run, stage, lease, error).await?;
+            run.account.put_page(&stage.path, entry.offset_bytes, bytes, entry.md5, Some(lease)).await?;
+        }
+        (put, _) => drop(put?),
+    }
     Ok(crc64)
+}
+
+/// A lease runs out when the destination does not answer for a minute. If the blob still carries
+/// our mark, nobody has touched it, and the same lease is taken again.
+async fn regain(run: &Run, stage: &Stage, lease: &LeaseId, lost: StorageError) -> Result<(), StorageError> {
+    match run.account.properties(&stage.path).await? {
+        Some(existing) if is_marked(&existing, lease) => take_lease(run, stage, lease).await,
+        _ => Err(lost),
+    }
 }
 
 /// All ranges have ended: takes the mark away, or says what is missing.

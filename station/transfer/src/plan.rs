@@ -125,6 +125,24 @@ fn push_joined(parts: &mut Vec<Part>, part: Part) {
     }
 }
 
+/// Whether parts can be read straight into a buffer: where two of them meet, both places are on a
+/// boundary of the cipher's unit. A hostile volume may have clusters that are smaller than it.
+pub fn meets_at_boundaries(parts: &[Part], unit_bytes: u64) -> bool {
+    let mut distance = None;
+    let mut place = 0;
+    for part in parts {
+        if let Some(offset) = part.source.offset_bytes() {
+            // All parts must lie at one distance from the boundary, and all but the first on it.
+            let found = (offset % unit_bytes + unit_bytes - place % unit_bytes) % unit_bytes;
+            if *distance.get_or_insert(found) != found || (place > 0 && offset % unit_bytes != 0) {
+                return false;
+            }
+        }
+        place += part.length_bytes;
+    }
+    true
+}
+
 /// A chunk with its places; `tag` is whatever the caller wants back with its bytes.
 #[derive(Debug, Clone)]
 pub struct Located<C> {

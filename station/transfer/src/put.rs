@@ -8,9 +8,8 @@
 use std::sync::Arc;
 
 use azure::{ErrorKind, StorageError};
-use base64::Engine as _;
 use ledger::Record;
-use manifest::BlobKind;
+use manifest::{BlobKind, BlockId};
 use model::drive::Suspension;
 use model::status::ChunkStatus;
 
@@ -113,6 +112,10 @@ pub async fn stage<'a>(run: &Run, blob: &'a Arc<Blob>) -> Option<&'a Stage> {
                 blob.stop(ending);
                 Err(())
             }
+            Ok(Choice::StartOver { why }) => {
+                blob.stop(Ending::StartOver { why });
+                Err(())
+            }
             Err(error) => {
                 if let Some(failure) = run.judge(&error).await {
                     blob.stop(Ending::Fatal(failure));
@@ -144,12 +147,20 @@ pub fn block_ids(blob: &Blob) -> Vec<String> {
     (0..count).map(|index| block_id(blob, index)).collect()
 }
 
-/// The manifest's id, or for lists without ids the block's number, in the form that the
-/// Import/Export service itself uses: base64 of a little-endian u32 (azure-import-export.md §1.5).
+/// The manifest's id, or for lists without ids the one that Microsoft's tool makes of the block's
+/// MD5 (azure-import-export.md §1.5): two blocks with one id then are the same bytes, whoever put
+/// them.
 fn block_id(blob: &Blob, index: u32) -> String {
     debug_assert!(matches!(blob.entry.kind, BlobKind::Block(_)));
     match blob.chunk(index).id {
         Some(id) => id.to_base64(),
-        None => base64::engine::general_purpose::STANDARD.encode(index.to_le_bytes()),
+        None => BlockId::of_md5(&blob.chunk(index).md5).to_base64(),
     }
+}
+
+/// Whether a block's id says what is in it. Any other id may stand for somebody else's block of the
+/// same name, length and number.
+pub fn id_proves_content(blob: &Blob, index: u32) -> bool {
+    let chunk = blob.chunk(index);
+    chunk.id.is_none_or(|id| *id == BlockId::of_md5(&chunk.md5))
 }

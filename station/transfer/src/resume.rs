@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use ledger::Record;
 use model::BlobPath;
+use model::drive::Suspension;
 
 use crate::blob::Blob;
-use crate::put::block_ids;
+use crate::put::{block_ids, id_proves_content};
 use crate::run::{Run, chain};
 use crate::target::{is_ours, nth_name};
 
@@ -16,10 +18,11 @@ use crate::target::{is_ours, nth_name};
 /// still the one that the earlier run marked, which [`crate::page::open`] finds out.
 pub async fn still_held(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
     if blob.is_page_blob() {
-        return if crate::page::is_still_ours(run, blob).await {
-            blob.earlier.landed.clone()
-        } else {
-            Vec::new()
+        return match crate::page::is_still_ours(run, blob).await {
+            Some(true) => blob.earlier.landed.clone(),
+            // What landed is gone with the blob; a later run must not believe in it again.
+            Some(false) => forget(run, blob).await,
+            None => Vec::new(),
         };
     }
     let Ok(path) = nth_name(&blob.path, blob.first_n) else { return Vec::new() };
@@ -37,8 +40,20 @@ pub async fn still_held(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
     let held: HashMap<String, u64> =
         uncommitted.into_iter().map(|block| (block.id, block.length_bytes)).collect();
     let ids = block_ids(blob);
-    let is_held = |index: u32| held.get(&ids[index as usize]) == Some(&blob.chunk(index).length_bytes);
+    // A numbered block of that name may be somebody else's by now: it is put once more.
+    let is_held = |index: u32| {
+        id_proves_content(blob, index)
+            && held.get(&ids[index as usize]) == Some(&blob.chunk(index).length_bytes)
+    };
     blob.earlier.landed.iter().copied().filter(|(index, _)| is_held(*index)).collect()
+}
+
+async fn forget(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
+    let record = Record::StartedOver { blob_index: blob.entry.index };
+    if let Err(error) = run.recorder.save(vec![record]).await {
+        run.halt(Suspension::StationFault, chain(&error));
+    }
+    Vec::new()
 }
 
 /// The interrupted run had committed the blob and could not note it any more.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use azure::{Account, AccountFacts, StorageError};
 use ledger::Recorder;
-use model::Class;
 use model::drive::{Action, Suspension};
 use model::status::BlobStatus;
+use model::{BlobPath, Class};
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::blob::Blob;
@@ -43,6 +43,8 @@ pub struct Run {
     pub halt: watch::Sender<Option<Halt>>,
     /// Containers that were created or seen.
     pub containers: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+    /// Names under which blobs are being staged, and which blob of the manifest that is.
+    pub staged: Mutex<HashMap<BlobPath, u64>>,
     /// A container that has taken something of ours: what a SAS below the account is probed with.
     pub good_container: OnceLock<String>,
     /// When the destination was last probed after an error, and whether it answered.
@@ -78,7 +80,7 @@ pub enum Notice {
     Doing(Action),
 }
 
-/// Answers of a probe are good for this long: an outage must not turn into a storm of probes.
+/// A probe's bad answer is good for this long: an outage must not turn into a storm of probes.
 const PROBE_GOOD_FOR: Duration = Duration::from_secs(5);
 
 impl Run {
@@ -94,6 +96,18 @@ impl Run {
     /// Whether the copy is being stopped.
     pub fn is_halted(&self) -> bool {
         self.halt.borrow().is_some()
+    }
+
+    /// Takes a name for staging; false while another blob of the manifest has it.
+    pub fn reserve(&self, path: &BlobPath, blob_index: u64) -> bool {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        *staged.entry(path.clone()).or_insert(blob_index) == blob_index
+    }
+
+    /// Gives a blob's names back.
+    pub fn give_up_names(&self, blob_index: u64) {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.retain(|_, holder| *holder != blob_index);
     }
 
     /// Decides what an error of the storage service means: the failure of this one blob, or, by
@@ -129,9 +143,12 @@ impl Run {
     /// Asks the account, or with a SAS that may not ask it, a container: one that has taken
     /// something already, else the one of the request that failed.
     async fn probe(&self, failed_path: &str) -> Result<(), String> {
+        let asked_at = Instant::now();
         let mut last = self.last_probe.lock().await;
         match &*last {
-            Some((at, answer)) if at.elapsed() < PROBE_GOOD_FOR => answer.clone(),
+            // Whoever waited here shares the answer; a good one from before the error proves nothing.
+            Some((at, answer)) if *at >= asked_at => answer.clone(),
+            Some((at, answer @ Err(_))) if at.elapsed() < PROBE_GOOD_FOR => answer.clone(),
             _ => {
                 let container = self.good_container.get().map_or(container_of(failed_path), String::as_str);
                 let asked = match self.facts.credential_accepted {
@@ -175,7 +192,7 @@ fn container_of(path: &str) -> &str {
 fn status_of(error: &StorageError) -> BlobStatus {
     match error.kind {
         azure::ErrorKind::Forbidden => BlobStatus::BlobRequestForbidden,
-        azure::ErrorKind::LeasePresent | azure::ErrorKind::LeaseLost => BlobStatus::LeasePresent,
+        azure::ErrorKind::LeasePresent => BlobStatus::LeasePresent,
         _ => BlobStatus::BlobRequestFailed,
     }
 }

@@ -14,7 +14,7 @@ use std::time::UNIX_EPOCH;
 
 use azure::{BlobProperties, BlobType, Condition, ETag, ErrorKind, LeaseState, StorageError};
 use ledger::{Intent, Record};
-use model::status::{BlobStatus, DispositionStatus};
+use model::status::{BlobStatus, DispositionStatus, SideFileStatus};
 use model::{BlobPath, ImportDisposition};
 
 use crate::blob::Blob;
@@ -63,6 +63,11 @@ pub enum Choice {
     Place(Stage),
     /// The blob needs no place: skipped, failed, or there already from an interrupted run.
     Settled(Ending),
+    /// What an earlier run had landed is not there any more: the blob begins anew.
+    StartOver {
+        /// What happened.
+        why: String,
+    },
 }
 
 /// Finds the blob's place by its disposition, from its `n`-th name on.
@@ -77,10 +82,22 @@ pub async fn choose(run: &Run, blob: &Blob, n: u32) -> Result<Choice, StorageErr
             Ok(path) => path,
             Err(failure) => return Ok(Choice::Settled(Ending::Fatal(failure))),
         };
+        // Uncommitted blocks belong to a name, not to whoever put them: two blobs of the manifest
+        // must not be staged under one name at a time.
+        if !blob.is_whole() && !run.reserve(&path, blob.entry.index) {
+            match blob.entry.disposition() {
+                ImportDisposition::NoOverwrite => return Ok(Choice::Settled(Ending::Skipped)),
+                ImportDisposition::Overwrite => return Ok(Choice::Settled(Ending::Fatal(twice(&path)))),
+                ImportDisposition::Rename => {
+                    n += 1;
+                    continue;
+                }
+            }
+        }
         let Some(existing) = run.account.properties(&path).await? else {
             return Ok(Choice::Place(Stage { path, n, replaces: None, lease: None }));
         };
-        if run.resumed && is_ours(run, blob, &path, &existing).await? {
+        if run.resumed && may_have_landed(blob) && is_ours(run, blob, &path, &existing).await? {
             return Ok(Choice::Settled(landed_earlier(blob, path, n)));
         }
         match blob.entry.disposition() {
@@ -89,6 +106,9 @@ pub async fn choose(run: &Run, blob: &Blob, n: u32) -> Result<Choice, StorageErr
                 if existing.lease_state == LeaseState::Leased && !is_our_lease(blob) =>
             {
                 return Ok(Choice::Settled(Ending::Fatal(leased(&path))));
+            }
+            ImportDisposition::Overwrite if takes_no_blocks(blob, &existing) => {
+                return Ok(Choice::Settled(Ending::Fatal(other_type(&path, &existing))));
             }
             ImportDisposition::Overwrite => {
                 return Ok(Choice::Place(Stage { path, n, replaces: Some(existing.etag), lease: None }));
@@ -151,6 +171,35 @@ pub fn leased(path: &BlobPath) -> BlobFailure {
     }
 }
 
+/// Two entries of the manifest are for one name, and neither may give way.
+fn twice(path: &BlobPath) -> BlobFailure {
+    let message = format!("another entry of the manifest is being written to {path}");
+    BlobFailure::local(BlobStatus::BlobRequestFailed, message)
+}
+
+/// Blocks cannot be staged beside a blob of another type; to delete it first would lose it before
+/// ours is proven.
+fn takes_no_blocks(blob: &Blob, existing: &BlobProperties) -> bool {
+    !blob.is_page_blob() && !blob.is_whole() && existing.blob_type != BlobType::Block
+}
+
+fn other_type(path: &BlobPath, existing: &BlobProperties) -> BlobFailure {
+    BlobFailure {
+        status: BlobStatus::BlobRequestFailed,
+        message: format!(
+            "{path} exists and is a {:?} blob, which the service does not let blocks replace; delete it first",
+            existing.blob_type
+        ),
+        http_status: Some(409),
+    }
+}
+
+/// Before several blocks are committed their landing is saved, so without that they were not. One
+/// block is put and committed at once.
+fn may_have_landed(blob: &Blob) -> bool {
+    blob.is_whole() || blob.is_page_blob() || blob.chunk_count() == 0 || !blob.earlier.landed.is_empty()
+}
+
 /// A page blob that an interrupted run was writing is still under that run's lease.
 fn is_our_lease(blob: &Blob) -> bool {
     blob.earlier.intent.as_ref().is_some_and(|intent| intent.lease_id.is_some())
@@ -177,7 +226,12 @@ pub async fn is_ours(
     if blob.is_page_blob() {
         return Ok(blob.earlier.intent.as_ref().is_some_and(|intent| intent.target == path.to_string()));
     }
-    Ok((blob.is_whole() || same_blocks(run, blob, path).await?) && same_content(run, blob, path).await?)
+    let same =
+        (blob.is_whole() || same_blocks(run, blob, path).await?) && same_content(run, blob, path).await?;
+    if same {
+        note_missing_metadata(blob, existing);
+    }
+    Ok(same)
 }
 
 /// Blobs of an earlier time were not put by us.
@@ -193,7 +247,18 @@ fn same_headers(blob: &Blob, existing: &BlobProperties) -> bool {
         pairs.sort();
         pairs
     };
-    sorted(&existing.headers.metadata) == sorted(&blob.headers.metadata)
+    // The service may have refused the metadata, and the data landed without.
+    existing.headers.metadata.is_empty()
+        || sorted(&existing.headers.metadata) == sorted(&blob.headers.metadata)
+}
+
+/// Notes metadata that a killed run had to leave out.
+fn note_missing_metadata(blob: &Blob, existing: &BlobProperties) {
+    let mut side = blob.side();
+    if existing.headers.metadata.is_empty() && !blob.headers.metadata.is_empty() {
+        side.metadata = side.metadata.map(|_| SideFileStatus::BlobRequestFailed);
+        blob.set_side(side);
+    }
 }
 
 /// Block ids are the manifest's; the service keeps them with the committed blob. Other ids are
@@ -216,7 +281,9 @@ async fn same_content(run: &Run, blob: &Blob, path: &BlobPath) -> Result<bool, S
             }
             Err(error) => return Err(error),
         };
-        if crate::digest::md5_of(&content) != chunk.md5 {
+        // A block may have 100 MiB: its digest is not for a thread of the runtime.
+        let md5 = tokio::task::spawn_blocking(move || crate::digest::md5_of(&content)).await;
+        if md5.ok() != Some(chunk.md5) {
             return Ok(false);
         }
     }

@@ -119,6 +119,9 @@ enum Opened {
     Gone,
 }
 
+/// Closing the recorder waits for one save; it must not wait for ever.
+const CLOSE_WAIT: Duration = Duration::from_secs(30);
+
 /// Ingests one drive.
 ///
 /// # Errors
@@ -138,10 +141,17 @@ pub async fn ingest(
     };
     let run = match begin(&spec, &key).await? {
         Begun::Running(run) => run,
-        Begun::Finished(finished) => return Ok(finished_before(&spec, &finished)),
+        Begun::Finished(finished) => return finished_before(&spec, &finished).await,
     };
     let recorder = Recorder::start(Arc::clone(&spec.ledger), run.clone());
-    Task::new(spec, run, recorder, progress, notices, stop).walk().await
+    let mut task = Task::new(spec, run, recorder.clone(), progress, notices, stop);
+    let ended = task.walk().await;
+    // Notes are durable and the drive is let go before anybody is told.
+    drop(task);
+    if tokio::time::timeout(CLOSE_WAIT, recorder.close()).await.is_err() {
+        tracing::warn!("the ledger's recorder is still held");
+    }
+    ended
 }
 
 async fn begin(spec: &IngestSpec, key: &RunKey) -> Result<Begun, IngestError> {
@@ -352,6 +362,7 @@ impl Task {
             unfinished: watch::Sender::new(0),
             halt: watch::Sender::new(None),
             containers: Mutex::new(HashMap::new()),
+            staged: Mutex::new(HashMap::new()),
             good_container: OnceLock::new(),
             last_probe: tokio::sync::Mutex::new(None),
         });
@@ -526,7 +537,8 @@ fn summary_json(report: &Report) -> String {
     .to_string()
 }
 
-fn finished_before(spec: &IngestSpec, finished: &RunSummary) -> Report {
+/// What the finished run came to, told again.
+async fn finished_before(spec: &IngestSpec, finished: &RunSummary) -> Result<Report, IngestError> {
     let names = LogNames::new(
         &spec.job_name,
         &spec.job.drive_id,
@@ -537,17 +549,17 @@ fn finished_before(spec: &IngestSpec, finished: &RunSummary) -> Report {
         RunState::Finished(end) => end.status,
         RunState::Unfinished | RunState::Abandoned => DriveStatus::InternalError,
     };
-    Report {
+    Ok(Report {
         phase: Phase::Ended { status },
         message: Some("this drive was ingested before, with this manifest, into this account".to_owned()),
         resumed: false,
         finished_before: true,
         totals: ManifestTotals::default(),
-        tally: logs::Tally::default(),
+        tally: logs::tally(&*spec.ledger, finished.no).await?,
         failures: Vec::new(),
         local_logs: names.local(&spec.logs_dir),
         landed_logs: names.in_account(),
-    }
+    })
 }
 
 fn names(job_name: &str, job: &JobEntry, run: &ledger::Run) -> LogNames {

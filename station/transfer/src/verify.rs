@@ -40,8 +40,14 @@ pub struct Filled {
     /// Where the verdicts go, one a chunk. Unbounded: each verdict holds a part of a buffer, and
     /// the buffers are bounded.
     pub verdicts: mpsc::UnboundedSender<Verdict>,
-    /// Called when the span has been digested: it counts the spans that wait here.
-    pub left: Box<dyn FnOnce() + Send>,
+    /// Told when the verdicts are; dropped without, it says that the worker died.
+    pub watch: Box<dyn SpanWatch>,
+}
+
+/// Looks after a span while it is with the digest pool.
+pub trait SpanWatch: Send {
+    /// All its verdicts were told. Not called when a worker panicked.
+    fn told(self: Box<Self>);
 }
 
 /// What the digest said of a chunk.
@@ -298,8 +304,7 @@ impl Opened {
 
     /// Compares the digests with the manifest's and tells the verdicts.
     fn tell(self) {
-        let Opened { filled: Filled { buffer, chunks, verdicts, left, .. }, digests, .. } = self;
-        left();
+        let Opened { filled: Filled { buffer, chunks, verdicts, watch, .. }, digests, .. } = self;
         let bytes = Bytes::from_owner(buffer);
         for (SpanChunk { tag: chunk, range }, (found, crc64)) in chunks.into_iter().zip(digests) {
             let verdict = if found == chunk.entry().md5 {
@@ -310,5 +315,6 @@ impl Opened {
             // A copy that was given up no longer listens; its buffers come back by being dropped.
             let _ = verdicts.send(verdict);
         }
+        watch.told();
     }
 }

@@ -16,7 +16,9 @@ use crate::blob::{Blob, BlobStart, Chunk, Earlier, FileContent};
 use crate::bring_up::OpenDrive;
 use crate::file;
 use crate::outcome::{BlobFailure, Ending, SideStatuses};
-use crate::plan::{Located, Part, PartSource, Span, SpanChunk, in_drive_order, lay_out, locate};
+use crate::plan::{
+    Located, Part, PartSource, Span, SpanChunk, in_drive_order, lay_out, locate, meets_at_boundaries,
+};
 use crate::run::{Run, chain};
 use crate::side::SideFiles;
 
@@ -186,7 +188,14 @@ impl<'a> Planner<'a> {
         if blob.earlier.landed.is_empty() {
             return;
         }
-        let held = Handle::current().block_on(crate::resume::still_held(self.run, blob));
+        let held = Handle::current().block_on(async {
+            let mut halt = self.run.halt.subscribe();
+            tokio::select! {
+                biased;
+                _ = halt.wait_for(Option::is_some) => Vec::new(),
+                held = crate::resume::still_held(self.run, blob) => held,
+            }
+        });
         held.into_iter().for_each(|(index, crc64)| blob.landed_earlier(index, crc64));
     }
 }
@@ -238,7 +247,7 @@ impl WindowParts {
                     |offset, length, parts: &mut Vec<Part>| whole &= drive.segments(offset, length, parts);
                 let parts = locate(range, extents, &mut segments)
                     .expect("the driver's extents cover the file, and the chunk lies inside it");
-                if whole {
+                if whole && meets_at_boundaries(&parts, drive.geometry.sector_bytes) {
                     self.located.push(Located { tag: chunk, parts });
                 } else {
                     self.decoded.push(chunk);

@@ -198,3 +198,23 @@ fn a_widened_read_stops_at_the_end_of_the_volume() {
     let read = span.reads[0];
     assert_eq!(read.device_offset_bytes + read.length_bytes as u64, 1_000);
 }
+
+#[test]
+fn parts_that_meet_inside_a_sector_cannot_be_read_in_place() {
+    let part =
+        |offset_bytes, length_bytes| Part { length_bytes, source: PartSource::Encrypted { offset_bytes } };
+    let hole = |length_bytes| Part { length_bytes, source: PartSource::Zeros };
+    for (parts, in_place) in [
+        (vec![part(100, 50)], true),
+        (vec![part(100, 412), part(5 * SECTOR, 512)], true),
+        (vec![hole(512), part(5 * SECTOR, 100)], true),
+        (vec![hole(100), part(5 * SECTOR, 100)], true),
+        (vec![part(0, 500), hole(524), part(SECTOR, 10)], true),
+        // A hostile file system with clusters smaller than the cipher's sector.
+        (vec![part(0, 512), part(100, 512)], false),
+        (vec![part(0, 256), part(4 * SECTOR, 256)], false),
+        (vec![part(7, 512), part(SECTOR, 512)], false),
+    ] {
+        assert_eq!(meets_at_boundaries(&parts, SECTOR), in_place, "{parts:?}");
+    }
+}
