@@ -38,7 +38,7 @@ pub struct IngestArguments {
     /// The drive's job entry: drive.json, a .jrn journal, or a DriveInfo XML.
     #[arg(long, value_name = "FILE")]
     pub job: PathBuf,
-    /// The account's blob endpoint, for example https://ACCOUNT.blob.core.windows.net
+    /// The account's blob endpoint, for example `https://ACCOUNT.blob.core.windows.net`
     #[arg(long, value_name = "URL")]
     pub to: String,
     /// Where the account's credential comes from.

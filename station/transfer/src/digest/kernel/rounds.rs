@@ -73,7 +73,7 @@ pub(super) const SINES: [u32; 64] = [
 ];
 
 /// Writes out all steps: `$step!(mix, a, b, c, d, word of the block, rotation, step)` means
-/// a = b + rotate(a + mix(b, c, d) + word + SINES[step]); the names are the caller's four vectors.
+/// a = b + rotate(a + mix(b, c, d) + word + `SINES[step]`); the names are the caller's four vectors.
 macro_rules! all_steps {
     ($step:ident, $a:ident, $b:ident, $c:ident, $d:ident) => {
         all_steps!(@four $step $a $b $c $d first [7 12 17 22] 0 [0 1 2 3]);
