@@ -5,7 +5,7 @@
 //!            └ holds the drive: nobody else runs it        finish ──▶ summary
 //! ```
 //!
-//! One trait, [`Ledger`]; what it promises is [`conformance`], which every implementation passes.
+//! One trait, [`Ledger`]; what it promises is `conformance`, which every implementation passes.
 //! Invariant: when [`Ledger::record`] or [`Recorder::save`] has returned, a power cut does not undo it.
 //! Design §6. What is recorded when is the transfer's business; the ledger has no clock.
 //!
