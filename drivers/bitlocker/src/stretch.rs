@@ -16,7 +16,7 @@ use crate::ccm::Key256;
 /// Rounds that every BitLocker version uses.
 const ROUNDS: u64 = 0x10_0000;
 
-/// Length in bits of the hashed state: last[32], initial[32], salt[16], count[8].
+/// Length in bits of the hashed state: `last[32], initial[32], salt[16], count[8]`.
 const STATE_BITS: u64 = 88 * 8;
 
 /// SHA-256's initial state, FIPS 180-4 §5.3.3.
