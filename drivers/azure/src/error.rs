@@ -288,6 +288,8 @@ fn of_code(operation: Operation, code: &str) -> Option<ErrorKind> {
         | "InsufficientSpace"
         | "AccountQuotaExceeded"
         | "StorageQuotaExceeded" => ErrorKind::AccountUnavailable,
+        // An account that takes no writes. A probe writes nothing, and learns only that it may not ask.
+        "InsufficientAccountPermissions" if operation != Operation::Probe => ErrorKind::AccountUnavailable,
         "BlobNotFound" | "ResourceNotFound" => ErrorKind::NotFound,
         "ContainerNotFound" => ErrorKind::ContainerNotFound,
         "ContainerBeingDeleted" => ErrorKind::ContainerBeingDeleted,
@@ -362,6 +364,7 @@ mod tests {
         assert_eq!(kind(400, "Md5Mismatch"), ErrorKind::Md5Mismatch);
         assert_eq!(kind(400, "InvalidBlobOrBlock"), ErrorKind::InvalidBlockList);
         assert_eq!(kind(409, "AccountIsDisabled"), ErrorKind::AccountUnavailable);
+        assert_eq!(kind(403, "InsufficientAccountPermissions"), ErrorKind::AccountUnavailable);
         assert_eq!(kind(503, "SomethingNew"), ErrorKind::Throttled);
     }
 

@@ -120,6 +120,11 @@ impl Run {
             BlobFailure { status: status_of(error), message: chain(error), http_status: error.http_status };
         match error.class() {
             Class::FailBlob => Some(failure),
+            // A full or disabled account still answers questions: a probe would prove nothing.
+            Class::HoldForCustomer if error.kind == azure::ErrorKind::AccountUnavailable => {
+                self.halt(Suspension::HeldForCustomer, failure.message);
+                None
+            }
             Class::RetryRequest | Class::HoldForCustomer => match self.probe(&error.path).await {
                 Ok(()) => Some(failure),
                 Err(probe) => {
