@@ -1,8 +1,8 @@
 //! The manifest, a window of blobs at a time, from text to spans in the drive's order.
 //!
 //! Runs on a thread of its own, one window ahead of the reads, so neither waits for the other.
-//! Invariant: memory for the plan is bounded by [`WINDOW_CHUNKS`] chunks (or one blob, when it alone
-//! has more), whatever the number of blobs on the drive: the platter is swept once a window.
+//! Invariant: memory for the plan is bounded by [`WINDOW_CHUNKS`] chunks and one manifest entry,
+//! whatever the number of blobs on the drive: the platter is swept once a window.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -83,10 +83,11 @@ pub fn plan_all(
             ManifestEvent::Blob(entry) if done(entry.index) => {}
             ManifestEvent::Blob(entry) => {
                 let earlier = earlier.remove(&entry.index);
-                planner.add(entry, &list_files, earlier)?;
+                planner.add(entry, &list_files, earlier, windows)?;
             }
         }
-        if planner.is_full() && windows.blocking_send(planner.window()).is_err() {
+        planner.send_if_full(windows);
+        if windows.is_closed() {
             return Ok(()); // halted
         }
     }
@@ -98,7 +99,9 @@ pub fn plan_all(
 /// Plans blobs that start over.
 pub fn plan_again(drive: &OpenDrive, blob: Arc<Blob>) -> Window {
     let mut parts = WindowParts::default();
-    parts.plan_chunks(drive, blob);
+    for chunk in parts.begin(blob) {
+        parts.plan_chunk(drive, chunk);
+    }
     parts.into_window(drive)
 }
 
@@ -137,6 +140,13 @@ impl<'a> Planner<'a> {
             >= WINDOW_CHUNKS
     }
 
+    /// Nobody to take it: halted.
+    fn send_if_full(&mut self, windows: &mpsc::Sender<Window>) {
+        if self.is_full() {
+            let _ = windows.blocking_send(self.window());
+        }
+    }
+
     fn window(&mut self) -> Window {
         std::mem::take(&mut self.parts).into_window(self.drive)
     }
@@ -146,6 +156,7 @@ impl<'a> Planner<'a> {
         entry: BlobEntry,
         list_files: &(Option<SideFileRef>, Option<SideFileRef>),
         earlier: Option<(u32, Earlier)>,
+        windows: &mpsc::Sender<Window>,
     ) -> Result<(), PlanError> {
         let metadata = entry.metadata.as_ref().or(list_files.0.as_ref());
         let properties = entry.properties.as_ref().or(list_files.1.as_ref());
@@ -170,7 +181,11 @@ impl<'a> Planner<'a> {
                 let blob = Arc::new(Blob::new(start));
                 end_missing_chunks(&blob, file.length_bytes);
                 self.take_landed(&blob);
-                self.parts.plan_chunks(self.drive, blob);
+                // A page blob may have two million ranges: it need not fit into one window.
+                for chunk in self.parts.begin(blob) {
+                    self.parts.plan_chunk(self.drive, chunk);
+                    self.send_if_full(windows);
+                }
             }
             Err(failure) => {
                 let content = FileContent::Nothing;
@@ -222,19 +237,16 @@ fn end_missing_chunks(blob: &Blob, file_bytes: u64) {
 }
 
 impl WindowParts {
-    fn plan_chunks(&mut self, drive: &OpenDrive, blob: Arc<Blob>) {
+    /// The chunks of a blob that have to travel; without any it is settled.
+    fn begin(&mut self, blob: Arc<Blob>) -> impl Iterator<Item = Chunk> + use<> {
         let indexes = blob.chunks_to_plan();
         blob.open(&indexes);
         if indexes.is_empty() {
-            self.settled.push(blob);
-            return;
+            self.settled.push(Arc::clone(&blob));
         }
-        for index in indexes {
-            self.plan_chunk(
-                drive,
-                Chunk { blob: Arc::clone(&blob), index, mismatches: Vec::new(), failed_reads: 0 },
-            );
-        }
+        let chunk =
+            move |index| Chunk { blob: Arc::clone(&blob), index, mismatches: Vec::new(), failed_reads: 0 };
+        indexes.into_iter().map(chunk)
     }
 
     fn plan_chunk(&mut self, drive: &OpenDrive, chunk: Chunk) {
