@@ -329,16 +329,12 @@ impl<C> JoinedRun<C> {
 /// A span of one chunk, of any number of parts.
 pub fn lone_span<C>(chunk: Located<C>, geometry: &Geometry) -> Span<C> {
     let sector = geometry.sector_bytes;
-    let lead =
-        chunk.parts.first().and_then(|part| part.source.offset_bytes()).map_or(0, |offset| offset % sector);
-    // A chunk that begins in a hole and goes on in a run: the run begins at a cluster, so the
-    // lead is what the hole is short of a sector.
-    let lead = if chunk.parts.first().is_some_and(|part| part.source == PartSource::Zeros) {
-        let hole = chunk.parts.first().map_or(0, |part| part.length_bytes);
-        (sector - hole % sector) % sector
-    } else {
-        lead
-    };
+    let lead = chunk.parts.first().map_or(0, |first| match first.source.offset_bytes() {
+        Some(offset) => offset % sector,
+        // A chunk that begins in a hole and goes on in a run: the run begins at a cluster, so the
+        // lead is what the hole is short of a sector.
+        None => (sector - first.length_bytes % sector) % sector,
+    });
     let length_bytes = chunk.length_bytes();
     let mut span = Span {
         buffer_bytes: to_usize(align_up(lead + length_bytes, sector)),

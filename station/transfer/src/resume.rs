@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 
 use ledger::Record;
-use model::BlobPath;
 use model::drive::Suspension;
 
 use crate::blob::Blob;
 use crate::put::{block_ids, id_proves_content};
 use crate::run::{Run, chain};
-use crate::target::{is_ours, nth_name};
+use crate::target::{nth_name, stands_there};
 
 /// The chunks that the ledger calls landed and the service still has, with their CRC-64.
 ///
@@ -34,7 +33,7 @@ pub async fn still_held(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
             return Vec::new();
         }
     };
-    if uncommitted.is_empty() && was_committed(run, blob, &path).await {
+    if uncommitted.is_empty() && stands_there(run, blob, &path).await {
         return blob.earlier.landed.clone();
     }
     let held: HashMap<String, u64> =
@@ -54,12 +53,4 @@ async fn forget(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
         run.halt(Suspension::StationFault, chain(&error));
     }
     Vec::new()
-}
-
-/// The interrupted run had committed the blob and could not note it any more.
-async fn was_committed(run: &Run, blob: &Blob, path: &BlobPath) -> bool {
-    match run.account.properties(path).await {
-        Ok(Some(existing)) => is_ours(run, blob, path, &existing).await.unwrap_or(false),
-        Ok(None) | Err(_) => false,
-    }
 }

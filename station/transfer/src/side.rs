@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use azure::BlobHeaders;
 use manifest::limits::SIDE_FILE_BYTES_MAX;
-use manifest::{Metadata, Properties, SideFileRef};
+use manifest::{Metadata, Properties, SideFileError, SideFileRef};
 use model::status::SideFileStatus;
 use ntfs::{ResolveError, StreamError, Volume};
 
@@ -68,31 +68,27 @@ impl SideFiles {
     }
 
     fn metadata_of(&mut self, file: &SideFileRef) -> Result<Arc<Pairs>, SideFileStatus> {
-        if let Some(known) = self.metadata.get(file) {
-            return known.clone();
-        }
-        let parsed = read_proven(&self.volume, file).and_then(|bytes| {
-            let parsed = Metadata::parse(&bytes).map_err(|error| error.status())?;
-            Ok(Arc::new(parsed.pairs().to_vec()))
-        });
-        remember(&mut self.metadata, file, parsed)
+        load_once(&mut self.metadata, &self.volume, file, |bytes| {
+            Ok(Metadata::parse(bytes)?.pairs().to_vec())
+        })
     }
 
     fn properties_of(&mut self, file: &SideFileRef) -> Result<Arc<Properties>, SideFileStatus> {
-        if let Some(known) = self.properties.get(file) {
-            return known.clone();
-        }
-        let parsed = read_proven(&self.volume, file)
-            .and_then(|bytes| Properties::parse(&bytes).map(Arc::new).map_err(|error| error.status()));
-        remember(&mut self.properties, file, parsed)
+        load_once(&mut self.properties, &self.volume, file, Properties::parse)
     }
 }
 
-fn remember<T>(
+fn load_once<T>(
     known: &mut Known<T>,
+    volume: &Volume,
     file: &SideFileRef,
-    value: Result<Arc<T>, SideFileStatus>,
+    parse: impl FnOnce(&[u8]) -> Result<T, SideFileError>,
 ) -> Result<Arc<T>, SideFileStatus> {
+    if let Some(value) = known.get(file) {
+        return value.clone();
+    }
+    let value = read_proven(volume, file)
+        .and_then(|bytes| parse(&bytes).map(Arc::new).map_err(|error| error.status()));
     if known.len() >= REMEMBERED_MAX {
         known.clear();
     }

@@ -234,6 +234,15 @@ pub async fn is_ours(
     Ok(same)
 }
 
+/// Whether this very blob stands at `path`, committed by a request whose answer nobody noted. What
+/// cannot be looked at counts as not there: then it is put again.
+pub async fn stands_there(run: &Run, blob: &Blob, path: &BlobPath) -> bool {
+    match run.account.properties(path).await {
+        Ok(Some(existing)) => is_ours(run, blob, path, &existing).await.unwrap_or(false),
+        Ok(None) | Err(_) => false,
+    }
+}
+
 /// Blobs of an earlier time were not put by us.
 fn modified_since(existing: &BlobProperties, unix_s: i64) -> bool {
     let since = existing.last_modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

@@ -13,7 +13,7 @@ use crate::blob::Blob;
 use crate::commit::{SideFallback, visible};
 use crate::outcome::{BlobFailure, Ending};
 use crate::run::Run;
-use crate::target::{Choice, Stage, choose, is_ours, leased, nth_name, save_intent};
+use crate::target::{Choice, Stage, choose, is_ours, leased, nth_name, save_intent, stands_there};
 use crate::verify::Verified;
 
 /// The copy as a whole was stopped; the blob has no ending yet.
@@ -58,7 +58,9 @@ async fn try_put(run: &Run, blob: &Blob, bytes: &Bytes, md5: Md5Digest) -> Resul
             Ok(()) => return Ok(visible(&stage)),
             Err(error) if is_refusal(&error, &stage) => error,
             // Every answer may have been lost, and the blob be there.
-            Err(error) if error.ambiguous && is_there(run, blob, &stage).await => return Ok(visible(&stage)),
+            Err(error) if error.ambiguous && stands_there(run, blob, &stage.path).await => {
+                return Ok(visible(&stage));
+            }
             Err(error) => return Err(error),
         };
         if refused.ambiguous
@@ -88,13 +90,6 @@ async fn try_put(run: &Run, blob: &Blob, bytes: &Bytes, md5: Md5Digest) -> Resul
     }
     let message = format!("{} kept changing while it was being written", stage.path);
     Ok(Ending::Fatal(BlobFailure::local(model::status::BlobStatus::BlobRequestFailed, message)))
-}
-
-async fn is_there(run: &Run, blob: &Blob, stage: &Stage) -> bool {
-    match run.account.properties(&stage.path).await {
-        Ok(Some(existing)) => is_ours(run, blob, &stage.path, &existing).await.unwrap_or(false),
-        Ok(None) | Err(_) => false,
-    }
 }
 
 async fn send(
