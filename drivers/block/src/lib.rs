@@ -1,5 +1,5 @@
 //! Positional reads of something that has sectors: a device, an image file, memory, a window of
-//! another one, an unlocked BitLocker volume.
+//! another one, an unlocked BitLocker volume. And positional writes ([`WriteAt`]), for drives that we make.
 //!
 //! # Architecture
 //! [`ReadAt`] is the one trait in the middle. Metadata (partition tables, FVE blocks, `$MFT`,
@@ -43,6 +43,7 @@ pub mod pool;
 pub mod reader;
 pub mod slow;
 mod window;
+mod write;
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub use reader::{
 };
 pub use slow::{Pace, SharedPace, SlowDevice};
 pub use window::{Window, WindowError};
+pub use write::{WriteAt, WriteError, WriteErrorKind};
 
 /// A handle that many readers share.
 pub type SharedDevice = Arc<dyn ReadAt>;

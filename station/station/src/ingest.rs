@@ -9,6 +9,7 @@ use azure::{Account, AccountConfig, Endpoint};
 use indicatif::{DecimalBytes, HumanCount, HumanDuration};
 use ledger::SqliteLedger;
 use manifest::JobEntry;
+use model::Exit;
 use model::drive::{Phase, Suspension};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,7 @@ use transfer::verify::DigestPool;
 
 use crate::cli::IngestArguments;
 use crate::console::{Console, print_json};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Failure};
 use crate::{credential, secrets, state};
 
 /// Runs the command.
@@ -44,7 +45,7 @@ pub async fn run(arguments: IngestArguments) -> Result<Exit, Failure> {
     console.end().await;
     let report = ended.map_err(Failure::fatal)?;
     let stages = stages(&progress, digests.decrypt_seconds());
-    let exit = Exit::of(report.phase, &report.tally, strict);
+    let exit = exit::of(report.phase, &report.tally, strict);
     if as_json {
         print_json(&summary_event(&report, &progress, started.elapsed(), exit, &stages));
     } else {
@@ -76,7 +77,7 @@ async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
         Ok(device) => device,
         Err(refusal) => {
             report_refusal(arguments.json, &refusal);
-            return Ok(Prepared::Refused(Exit::of_status(refusal.status, &Default::default(), false)));
+            return Ok(Prepared::Refused(exit::of_status(refusal.status, &Default::default(), false)));
         }
     };
     let logs_dir = arguments.logs.clone().unwrap_or_else(|| state.join("logs"));

@@ -8,6 +8,7 @@
 use std::io::BufReader;
 
 use manifest::{BlobEntry, BlobKind, Credential, JobEntry, ListHeader, ManifestEvent, ManifestReader};
+use model::Exit;
 use model::status::SideFileStatus;
 use serde_json::{Value, json};
 use transfer::bring_up::{self, Device, OpenDrive, RecognisedDrive, Refusal};
@@ -17,7 +18,7 @@ use transfer::side::SideFiles;
 
 use crate::cli::InspectArguments;
 use crate::console::{binary, print_json};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Failure};
 use crate::ingest::read_job;
 use crate::secrets;
 
@@ -37,7 +38,7 @@ pub async fn run(arguments: InspectArguments) -> Result<Exit, Failure> {
             Ok(()) => Exit::Incomplete,
             Err(refusal) => {
                 findings.problem("drive", refusal.status.as_str(), &refusal.message);
-                Exit::of_status(refusal.status, &Default::default(), false)
+                exit::of_status(refusal.status, &Default::default(), false)
             }
         };
         findings.summary();

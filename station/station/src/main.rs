@@ -16,9 +16,9 @@ mod state;
 use std::process::ExitCode;
 
 use clap::Parser;
+use model::Exit;
 
 use crate::cli::{Cli, Command};
-use crate::exit::Exit;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

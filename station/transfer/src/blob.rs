@@ -13,10 +13,10 @@ use model::status::ChunkStatus;
 use model::{BlobPath, Md5Digest};
 use tokio::sync::OnceCell;
 
-use crate::digest::Crc64Sum;
 use crate::outcome::{Ending, SideStatuses};
 use crate::plan::FileExtent;
 use crate::target::Stage;
+use digests::Crc64Sum;
 
 /// One blob between plan and outcome.
 pub struct Blob {

@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | plan | [`plan`], fed by [`window`] | [`plan::Span`]: places, in the drive's order |
 //! | read | `block::reader`, fed by [`copy`] | [`verify::Filled`]: a buffer whose reads are done |
-//! | digest | [`verify`], arithmetic in [`digest`] | [`verify::Verified`]: matches the customer's MD5 |
+//! | digest | [`verify`], arithmetic in [`digests`] | [`verify::Verified`]: matches the customer's MD5 |
 //! | put | [`put`]; one-block blobs [`whole`], page blobs [`page`] | the chunk's end in [`blob::Blob`] |
 //! | commit | [`commit`], names by [`target`] | [`outcome::Verdict`], saved in the ledger |
 //! | log | [`logs`] | the customer's receipt |
@@ -24,7 +24,6 @@ pub mod bring_up;
 pub mod commit;
 pub mod copy;
 pub mod cpu;
-pub mod digest;
 pub mod file;
 mod header;
 pub mod logs;

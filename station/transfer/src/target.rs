@@ -291,7 +291,7 @@ async fn same_content(run: &Run, blob: &Blob, path: &BlobPath) -> Result<bool, S
             Err(error) => return Err(error),
         };
         // A block may have 100 MiB: its digest is not for a thread of the runtime.
-        let md5 = tokio::task::spawn_blocking(move || crate::digest::md5_of(&content)).await;
+        let md5 = tokio::task::spawn_blocking(move || digests::md5_of(&content)).await;
         if md5.ok() != Some(chunk.md5) {
             return Ok(false);
         }

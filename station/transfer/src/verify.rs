@@ -22,8 +22,8 @@ use tokio::sync::mpsc;
 
 use crate::blob::Chunk;
 use crate::cpu;
-use crate::digest::{Crc64, Lane, LaneSet};
 use crate::plan::{Decrypt, SpanChunk};
+use digests::{Crc64, Lane, LaneSet};
 
 /// A span whose reads are done.
 pub struct Filled {

@@ -37,7 +37,7 @@ pub async fn put(run: &Run, blob: &Blob, verified: Verified) -> Result<Ending, H
 /// # Errors
 /// When the copy was halted instead.
 pub async fn put_empty(run: &Run, blob: &Blob) -> Result<Ending, Halted> {
-    put_bytes(run, blob, &Bytes::new(), crate::digest::md5_of(&[])).await
+    put_bytes(run, blob, &Bytes::new(), digests::md5_of(&[])).await
 }
 
 async fn put_bytes(run: &Run, blob: &Blob, bytes: &Bytes, md5: Md5Digest) -> Result<Ending, Halted> {

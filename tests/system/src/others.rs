@@ -5,8 +5,8 @@ use std::future::Future;
 use anyhow::{Context, Result};
 use azure::{Account, AccountConfig, BlobHeaders, Condition, Credential, LeaseId};
 use bytes::Bytes;
+use digests::md5_of;
 use model::BlobPath;
-use transfer::digest::md5_of;
 
 /// A client of its own: neither its connections nor its limits are those of a stand.
 ///

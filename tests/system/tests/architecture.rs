@@ -18,8 +18,12 @@ const DRIVERS: &[(&str, &[&str])] = &[
 /// The station's inside, from the bottom up. `api` never sees a driver.
 const STATION: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("digests", &["model"]),
     ("ledger", &["model"]),
-    ("transfer", &["azure", "bitlocker", "block", "enclosure", "ledger", "manifest", "model", "ntfs"]),
+    (
+        "transfer",
+        &["azure", "bitlocker", "block", "digests", "enclosure", "ledger", "manifest", "model", "ntfs"],
+    ),
     ("api", &["ledger", "model", "transfer"]),
     (
         "station",
@@ -36,7 +40,8 @@ const STATION: &[(&str, &[&str])] = &[
             "transfer",
         ],
     ),
-    ("driveprep", &["bitlocker", "block", "manifest", "model", "ntfs"]),
+    // Repairs and previews talk to the storage account; nothing of it knows jobs or ledgers.
+    ("driveprep", &["azure", "bitlocker", "block", "digests", "manifest", "model", "ntfs"]),
 ];
 
 /// Tests may look at anything; nothing may depend on them, but they on each other.

@@ -72,7 +72,7 @@ fn at<'a>(account: &'a Inventory, name: &str) -> Option<&'a rig::endpoint::inven
 }
 
 fn is_theirs(account: &Inventory, name: &str) -> bool {
-    let digest = transfer::digest::md5_of(THEIRS).0.map(|byte| format!("{byte:02x}")).concat();
+    let digest = digests::md5_of(THEIRS).0.map(|byte| format!("{byte:02x}")).concat();
     at(account, name).is_some_and(|found| found.md5.as_deref() == Some(digest.as_str()))
 }
 

@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use digests::md5_of;
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus, SideFileStatus};
 use model::{BlobPath, ImportDisposition};
 use rig::endpoint::{Endpoint, EndpointConfig, Fault as EndpointFault, Inventory, Operation};
@@ -15,7 +16,6 @@ use system_tests::others;
 use system_tests::stand::{Stand, open, open_faulty};
 use system_tests::tamper::{Opened, Tampered};
 use transfer::bring_up::Device;
-use transfer::digest::md5_of;
 
 /// A drive that was ingested.
 struct Done {

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use bytes::Bytes;
 use model::BlobPath;
 
-use crate::digest::md5_of;
 use crate::logs::{LogName, LogNames};
+use digests::md5_of;
 
 /// Blocks of a log. 50,000 of them are 400 GB; a verbose log of 10 million blobs is about 10 GB.
 const BLOCK_BYTES: usize = 8 << 20;

@@ -1,12 +1,12 @@
 //! What digests cost: CPU-seconds per 10^9 bytes of each kernel, by lanes and slice sizes.
 //!
-//! `cargo run --release -p transfer --example digest_bench`. CPU time, not wall time, so that a busy
+//! `cargo run --release -p digests --example digest_bench`. CPU time, not wall time, so that a busy
 //! machine does not change the figures; the best of several rounds. Budget: design §5.
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use transfer::digest::{Crc64, Kernel, Lane, LaneSet, md5_many};
+use digests::{Crc64, Kernel, Lane, LaneSet, md5_many};
 
 /// Bytes digested in one timed round.
 const ROUND_BYTES: usize = 256 << 20;

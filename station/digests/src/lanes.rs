@@ -23,7 +23,7 @@ pub struct Lane {
 /// Messages in progress. Any number may be; [`LaneSet::lanes`] of them keep the kernel busy.
 ///
 /// ```
-/// # use transfer::digest::LaneSet;
+/// # use digests::LaneSet;
 /// let mut lanes = LaneSet::new();
 /// let (long, short) = (lanes.add(100_000), lanes.add(3));
 /// lanes.update(&[(long, &[0; 65_536]), (short, b"abc")]);

@@ -1,0 +1,57 @@
+//! The command line. Secrets are never arguments: they come from a file, an environment variable
+//! or an open descriptor, or are made here and written to a file.
+
+use clap::{Parser, Subcommand};
+use model::Exit;
+
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Packs data onto drives for an Azure Import/Export station. Needs no Windows.
+#[derive(Debug, Parser)]
+#[command(name = "driveprep", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Events as JSON lines on standard output instead of progress on a terminal.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What ended it, with the exit code.
+    pub fn run(self, _console: &Console) -> Result<Exit, Failure> {
+        match self {}
+    }
+}
+
+/// Shown by every command's help; the numbers are [`model::Exit`]'s.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  success, everything reconciles        10  items are missing
+  1  uncategorised                         11  verification failed
+  2  usage or configuration                12  the medium could not be read
+  3  warnings, with --strict               20  drive not found, or the wrong drive
+  5  held: retry the same command          21  the drive could not be unlocked
+  6  failed, retrying will not help        30  manifest missing, modified or unreadable
+  7  fatal: driveprep itself              130  interrupted; the same command resumes";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
