@@ -11,6 +11,7 @@
 mod header_hash;
 mod journal;
 mod json;
+mod write;
 mod xml;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::drive_path::{DrivePath, DrivePathError};
 use crate::xml::{Place, XmlFault};
 
 pub use header_hash::{HeaderHash, HeaderHashError, HeaderRegion};
+pub use write::opening_xml;
 
 /// Largest document taken: a journal of many sessions; the portal's own limit is 2 MB (§2.11).
 pub const JOB_ENTRY_BYTES_MAX: usize = 64 << 20;
@@ -145,7 +147,7 @@ impl JobEntry {
         }
         let text = Text::of(document)?;
         let text = text.as_str();
-        let drafts = if journal::is_journal(text) {
+        let drafts = if crate::journal::is_journal(text) {
             journal::drafts(text)?
         } else {
             match text.trim_start().chars().next() {

@@ -12,6 +12,7 @@
 //! | which paths of a drive are taken | [`drive_path`] |
 //! | what a metadata or properties file may hold | [`side_file`] |
 //! | what a job entry may look like | [`job_entry`] |
+//! | the record grammar of journals | [`journal`] |
 //! | a line of a log | [`log`] |
 //! | an export's blob list | [`blob_list`] |
 //! | how a manifest is written | [`writer`] |
@@ -27,6 +28,7 @@ pub mod entry;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod job_entry;
+pub mod journal;
 pub mod limits;
 pub mod log;
 pub mod reader;

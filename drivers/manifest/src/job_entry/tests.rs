@@ -181,6 +181,44 @@ fn a_fault_inside_a_journals_value_is_located_in_the_journal() {
     assert_eq!(parse(one_line).unwrap().manifest_file, "m");
 }
 
+fn written() -> JobEntry {
+    let region = HeaderRegion { offset_bytes: 0, length_bytes: 1 << 20, hash: HashText::Sha512([0xAB; 64]) };
+    JobEntry {
+        drive_id: DriveId::new("S<1>").unwrap(),
+        bitlocker_key: Some(BitlockerKey::new(KEY.to_owned())),
+        manifest_file: "\\DriveManifest.xml".to_owned(),
+        manifest_hash: HASH.parse().unwrap(),
+        header_hash: HeaderHash::Regions(vec![region, HeaderRegion { offset_bytes: 1 << 20, ..region }]),
+    }
+}
+
+#[test]
+fn what_is_written_reads_back_as_json_as_xml_and_from_a_journal() {
+    let other =
+        JobEntry { drive_id: DriveId::new("S2").unwrap(), header_hash: HeaderHash::Absent, ..written() };
+    let json = JobEntry::to_json(&[written(), other]);
+    let record = crate::journal::RecordText::activity("DriveInfo", 0).unwrap();
+    let journal = record.field("DriveState", &written().to_xml()).unwrap().finish();
+    for document in [&json, &written().to_xml(), &journal] {
+        let id = DriveId::new("S<1>").unwrap();
+        let read = JobEntry::parse(document.as_bytes(), Some(&id)).unwrap();
+        assert_eq!(read.header_hash, written().header_hash);
+        assert_eq!(read.bitlocker_key.as_ref().unwrap().expose(), KEY);
+        assert_eq!(read.manifest().unwrap().to_string(), "\\DriveManifest.xml");
+        assert_eq!(read.manifest_hash.to_string(), HASH);
+    }
+    let second = JobEntry::parse(json.as_bytes(), Some(&DriveId::new("S2").unwrap())).unwrap();
+    assert_eq!(second.header_hash, HeaderHash::Absent);
+}
+
+#[test]
+fn a_drive_that_is_not_packed_yet_is_no_job_entry() {
+    let id = DriveId::new("S1").unwrap();
+    let xml = opening_xml(&id, &BitlockerKey::new(KEY.to_owned()));
+    let missing = JobEntryError::Missing { field: "manifest file", drive: Some(id) };
+    assert_eq!(parse(&xml).unwrap_err(), missing);
+}
+
 #[test]
 fn a_key_is_never_printed() {
     let entry = parse(&item("S1")).unwrap();

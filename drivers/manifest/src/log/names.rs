@@ -88,7 +88,7 @@ fn segment(text: &str) -> String {
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
 ///
 /// Counts 400-year eras that begin on 1 March, so that the leap day is the last of its year.
-fn civil_date(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil_date(days: u64) -> (u64, u64, u64) {
     const DAYS_PER_ERA: u64 = 146_097;
     // From 0000-03-01 to 1970-01-01.
     let days = days.saturating_add(719_468);
