@@ -116,6 +116,14 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Asks for a snapshot of the blob instead of the blob.
+    pub(crate) fn snapshot(self, snapshot: Option<&str>) -> Self {
+        match snapshot {
+            Some(snapshot) => self.query("snapshot", snapshot),
+            None => self,
+        }
+    }
+
     pub(crate) fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -4,6 +4,8 @@
 //! (alone or as a whole URL). Invariant: a secret is zeroed on drop, has no telling `Debug`, and no
 //! error quotes a character of the text it was read from. azure-storage.md §7.5, §8.
 
+mod source;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::encode::decode;
 use crate::endpoint::{Endpoint, EndpointError};
+
+pub use source::{CREDENTIAL_VARIABLE, CredentialSource, CredentialSourceError};
 
 /// Name of the account that every storage emulator has (published in Microsoft's documentation).
 pub const DEVELOPMENT_ACCOUNT: &str = "devstoreaccount1";

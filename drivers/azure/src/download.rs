@@ -42,7 +42,7 @@ impl Account {
         let call = Call::new(Operation::Download, Method::Get, Resource::Blob(path));
         match range {
             Some(range) if range.is_empty() => Ok(Bytes::new()),
-            Some(range) => self.download_range(path, range, &Condition::None).await,
+            Some(range) => self.download_range(path, None, range, &Condition::None).await,
             None => {
                 let reply_bytes_max = usize::try_from(DOWNLOAD_BYTES_MAX).unwrap_or(usize::MAX);
                 Ok(self.exchange(&Call { reply_bytes_max, ..call }).await?.body)
@@ -68,9 +68,17 @@ impl Account {
         })
     }
 
-    async fn download_range(
+    /// The bytes of a range of a blob or of one of its snapshots, of any length up to
+    /// [`DOWNLOAD_BYTES_MAX`]; ranges of more than 4 MiB come without the service's MD5, so their
+    /// reader has to know what they must be.
+    ///
+    /// # Errors
+    /// `ConditionNotMet` when the blob is not what the condition asks for; `InvalidRange` when
+    /// nothing of the range is inside the blob; else what the service answers.
+    pub async fn download_range(
         &self,
         path: &BlobPath,
+        snapshot: Option<&str>,
         range: Range<u64>,
         condition: &Condition,
     ) -> Result<Bytes, StorageError> {
@@ -82,6 +90,7 @@ impl Account {
         }
         let last = range.end.saturating_sub(1);
         let mut call = Call::new(Operation::Download, Method::Get, Resource::Blob(path))
+            .snapshot(snapshot)
             .header(name::RANGE, format!("bytes={}-{last}", range.start));
         call.reply_bytes_max = usize::try_from(length).unwrap_or(usize::MAX);
         if length <= VERIFIED_BYTES_MAX {
@@ -114,7 +123,7 @@ impl Download {
         }
         let end = self.position.saturating_add(VERIFIED_BYTES_MAX).min(self.length_bytes);
         let condition = Condition::IfMatch(self.etag.clone());
-        let piece = self.account.download_range(&self.path, self.position..end, &condition).await?;
+        let piece = self.account.download_range(&self.path, None, self.position..end, &condition).await?;
         let expected = end.saturating_sub(self.position);
         if u64::try_from(piece.len()).ok() != Some(expected) {
             let message = format!("{} bytes came where {expected} were asked for", piece.len());

@@ -92,6 +92,7 @@ impl fmt::Display for Answer<'_> {
 pub enum Operation {
     Probe,
     CreateContainer,
+    ListContainers,
     PutBlob,
     PutBlock,
     PutBlockList,
@@ -119,6 +120,7 @@ impl Operation {
         match self {
             Operation::Probe => "probing",
             Operation::CreateContainer => "creating the container",
+            Operation::ListContainers => "listing the containers of",
             Operation::PutBlob => "putting the blob",
             Operation::PutBlock => "putting a block of",
             Operation::PutBlockList => "committing the blocks of",

@@ -28,8 +28,8 @@
 //!
 //! # Limits
 //! Metadata names reach the service in lower case (HTTP/1.1 clients of this family send header
-//! names so; the service compares them without regard to case). Append blobs, snapshots and
-//! versions are left alone. Azure Files is not here yet.
+//! names so; the service compares them without regard to case). Snapshots are listed
+//! and read; append blobs and versions are left alone. Azure Files is not here yet.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(
@@ -76,7 +76,10 @@ pub use call::Attempts;
 pub use clock::{Clock, SystemClock};
 pub use container::Creation;
 pub use counters::Counters;
-pub use credential::{AccountKey, Credential, CredentialError, DEVELOPMENT_ACCOUNT, DEVELOPMENT_KEY};
+pub use credential::{
+    AccountKey, CREDENTIAL_VARIABLE, Credential, CredentialError, CredentialSource, CredentialSourceError,
+    DEVELOPMENT_ACCOUNT, DEVELOPMENT_KEY,
+};
 pub use download::{DOWNLOAD_BYTES_MAX, Download};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Operation, StorageError};

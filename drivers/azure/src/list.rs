@@ -9,7 +9,7 @@ use futures::Stream;
 use model::Md5Digest;
 
 use crate::account::Account;
-use crate::blob::ETag;
+use crate::blob::{ETag, Tier};
 use crate::block::unreadable;
 use crate::call::{Call, md5_from_base64};
 use crate::encode::decode;
@@ -35,6 +35,10 @@ pub struct ListedBlob {
     pub content_md5: Option<Md5Digest>,
     /// Metadata, in the service's order.
     pub metadata: Vec<(String, String)>,
+    /// Its access tier, where the service says.
+    pub tier: Option<Tier>,
+    /// The snapshot's time, when it is one; see [`Listing::with_snapshots`].
+    pub snapshot: Option<String>,
 }
 
 /// A listing under way.
@@ -43,6 +47,7 @@ pub struct Listing {
     account: Account,
     container: String,
     prefix: String,
+    include: &'static str,
     /// Where the next page begins; nothing after the last one.
     marker: Option<String>,
 }
@@ -55,12 +60,19 @@ impl Account {
             account: self.clone(),
             container: container.to_owned(),
             prefix: prefix.to_owned(),
+            include: "metadata",
             marker: Some(String::new()),
         }
     }
 }
 
 impl Listing {
+    /// The same listing, with the snapshots of each blob before it.
+    #[must_use]
+    pub fn with_snapshots(self) -> Listing {
+        Listing { include: "metadata,snapshots", ..self }
+    }
+
     /// The next page (which may be empty), or nothing after the last one. After an error the same
     /// page may be asked for again.
     ///
@@ -71,7 +83,7 @@ impl Listing {
         let mut call = Call::new(Operation::List, Method::Get, Resource::Container(&self.container))
             .query("restype", "container")
             .query("comp", "list")
-            .query("include", "metadata");
+            .query("include", self.include);
         if !self.prefix.is_empty() {
             call = call.query("prefix", &self.prefix);
         }
@@ -120,6 +132,8 @@ struct Entry {
     blob_type: Option<BlobType>,
     content_md5: Option<Md5Digest>,
     metadata: Vec<(String, String)>,
+    tier: Option<Tier>,
+    snapshot: Option<String>,
 }
 
 impl Entry {
@@ -130,6 +144,7 @@ impl Entry {
             "Last-Modified" => self.last_modified = httpdate::parse_http_date(text.trim()).ok(),
             "BlobType" => self.blob_type = BlobType::parse(text.trim()),
             "Content-MD5" => self.content_md5 = md5_from_base64(text),
+            "AccessTier" => self.tier = text.trim().parse().ok(),
             _ => {}
         }
     }
@@ -143,6 +158,8 @@ impl Entry {
             blob_type: self.blob_type.ok_or(XmlError::Value("BlobType"))?,
             content_md5: self.content_md5,
             metadata: self.metadata,
+            tier: self.tier,
+            snapshot: self.snapshot,
         })
     }
 }
@@ -158,6 +175,9 @@ fn parse_page(document: &[u8]) -> Result<(Vec<ListedBlob>, String), XmlError> {
             Node::End { path, text, encoded } => match path {
                 [.., blob, name] if blob == "Blob" && name == "Name" => {
                     entry.name = Some(if encoded { decode(text) } else { text.to_owned() });
+                }
+                [.., blob, snapshot] if blob == "Blob" && snapshot == "Snapshot" => {
+                    entry.snapshot = Some(text.to_owned());
                 }
                 [.., blob, group, element] if blob == "Blob" && group == "Properties" => {
                     entry.property(element, text);
@@ -187,8 +207,8 @@ mod tests {
             <Last-Modified>Tue, 14 Nov 2023 22:13:20 GMT</Last-Modified><Etag>0x8D</Etag>\
             <Content-Length>3</Content-Length><BlobType>BlockBlob</BlobType>\
             <Content-MD5>AQIDBAUGBwgJCgsMDQ4PEA==</Content-MD5></Properties><Metadata><key>v</key></Metadata></Blob>\
-            <Blob><Name Encoded=\"true\">c%EF%BF%BE</Name><Properties><Etag>1</Etag><Content-Length>0</Content-Length>\
-            <BlobType>PageBlob</BlobType></Properties></Blob></Blobs><NextMarker>2!8</NextMarker></EnumerationResults>";
+            <Blob><Name Encoded=\"true\">c%EF%BF%BE</Name><Snapshot>2026-11-24T18:00:00.0000000Z</Snapshot><Properties><Etag>1</Etag><Content-Length>0</Content-Length>\
+            <AccessTier>Archive</AccessTier><BlobType>PageBlob</BlobType></Properties></Blob></Blobs><NextMarker>2!8</NextMarker></EnumerationResults>";
         let (blobs, marker) = parse_page(document.as_bytes()).unwrap();
         assert_eq!(marker, "2!8");
         assert_eq!((blobs[0].name.as_str(), blobs[1].name.as_str()), ("a & b", "c\u{fffe}"));
@@ -198,6 +218,9 @@ mod tests {
         );
         assert_eq!(blobs[0].metadata, [("key".to_owned(), "v".to_owned())]);
         assert_eq!(blobs[1].blob_type, BlobType::Page);
+        assert_eq!((blobs[0].tier.as_ref(), blobs[1].tier.as_ref()), (None, Some(&Tier::Archive)));
+        assert_eq!(blobs[0].snapshot, None);
+        assert_eq!(blobs[1].snapshot.as_deref(), Some("2026-11-24T18:00:00.0000000Z"));
     }
 
     #[test]

@@ -138,12 +138,25 @@ impl Account {
     /// # Errors
     /// What the service answers.
     pub async fn page_ranges(&self, path: &BlobPath) -> Result<Vec<PageRange>, StorageError> {
+        self.page_ranges_of(path, None).await
+    }
+
+    /// The ranges of a blob, or of one of its snapshots, that hold data.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn page_ranges_of(
+        &self,
+        path: &BlobPath,
+        snapshot: Option<&str>,
+    ) -> Result<Vec<PageRange>, StorageError> {
         let mut ranges = Vec::new();
         let mut marker = String::new();
         loop {
             let mut call = Call::new(Operation::PageRanges, Method::Get, Resource::Blob(path))
                 .query("comp", "pagelist")
-                .query("maxresults", RANGES_PER_ANSWER);
+                .query("maxresults", RANGES_PER_ANSWER)
+                .snapshot(snapshot);
             if !marker.is_empty() {
                 call = call.query("marker", &marker);
             }

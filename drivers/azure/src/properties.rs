@@ -102,7 +102,20 @@ impl Account {
     /// # Errors
     /// What the service answers; a missing container is an error.
     pub async fn properties(&self, path: &BlobPath) -> Result<Option<BlobProperties>, StorageError> {
-        let call = Call::new(Operation::Properties, Method::Head, Resource::Blob(path));
+        self.properties_of(path, None).await
+    }
+
+    /// The properties and metadata of a blob or of one of its snapshots, or nothing when there is no
+    /// such blob.
+    ///
+    /// # Errors
+    /// What the service answers; a missing container is an error.
+    pub async fn properties_of(
+        &self,
+        path: &BlobPath,
+        snapshot: Option<&str>,
+    ) -> Result<Option<BlobProperties>, StorageError> {
+        let call = Call::new(Operation::Properties, Method::Head, Resource::Blob(path)).snapshot(snapshot);
         match self.exchange(&call).await {
             Ok(reply) => read_properties(&call, &reply).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

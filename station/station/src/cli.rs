@@ -102,6 +102,13 @@ pub struct CredentialSource {
     pub credential_fd: Option<i32>,
 }
 
+impl CredentialSource {
+    /// The same in the driver's terms, which reads it.
+    pub fn source(&self) -> azure::CredentialSource {
+        azure::CredentialSource { file: self.credential_file.clone(), descriptor: self.credential_fd }
+    }
+}
+
 /// Keys for the drive that are not in the job entry.
 #[derive(Debug, Args)]
 pub struct KeySource {

@@ -22,7 +22,7 @@ use transfer::verify::DigestPool;
 use crate::cli::IngestArguments;
 use crate::console::{Console, print_json};
 use crate::exit::{self, Failure};
-use crate::{credential, secrets, state};
+use crate::{secrets, state};
 
 /// Runs the command.
 ///
@@ -62,7 +62,7 @@ enum Prepared {
 async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
     let job = read_job(&arguments.job).map_err(Failure::usage)?;
     let endpoint = Endpoint::parse(&arguments.to).context("--to").map_err(Failure::usage)?;
-    let credential = credential::read(&arguments.credential).map_err(Failure::usage)?;
+    let credential = arguments.credential.source().read().map_err(Failure::usage)?;
     let secrets = secrets::collect(Some(&job), &arguments.keys)
         .map_err(|cause| Failure { exit: Exit::UnlockFailed, cause })?;
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("reading {}", path.display()));

@@ -6,7 +6,6 @@
 
 mod cli;
 mod console;
-mod credential;
 mod exit;
 mod ingest;
 mod inspect;

@@ -318,6 +318,10 @@ async fn names_and_listing(account: &Account) {
     assert!(some.iter().all(|blob| blob.name.starts_with("a/")) && !some.is_empty());
     let missing = account.list("nothere", "").collect().await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::ContainerNotFound);
+    assert_eq!(account.containers("name").await.unwrap(), ["names"]);
+    assert!(account.containers("").await.unwrap().len() > 1);
+    let with_snapshots = account.list("names", "a/").with_snapshots().collect().await.unwrap();
+    assert_eq!(with_snapshots, some, "none was taken");
     account.create_container("$root").await.unwrap();
     put(account, "$root/top.txt", b"x").await.unwrap();
     assert_eq!(account.download(&path("$root/top.txt"), None).await.unwrap(), "x");
