@@ -1,35 +1,7 @@
-//! `driveprep`: the customer's program. Packs data onto drives that a station takes.
-//!
-//! Owns wiring only: which command runs, what is printed, and the exit code. Data go to standard
-//! output, talk to standard error. One module a command; what several share lies beside them.
-
-mod cli;
-mod console;
-mod failure;
+//! The program: see the library.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use model::Exit;
-
-use crate::cli::Cli;
-use crate::console::Console;
-
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Nobody reads the message if this fails.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
-        }
-    };
-    let console = Console::new(cli.json);
-    match cli.command.run(&console) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            console.failed(&failure);
-            failure.exit.into()
-        }
-    }
+    driveprep::run(std::env::args_os())
 }

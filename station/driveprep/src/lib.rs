@@ -1,0 +1,39 @@
+//! `driveprep`: the customer's program. Packs data onto drives that a station takes.
+//!
+//! Owns wiring only: which command runs, what is printed, and the exit code. Data go to standard
+//! output, talk to standard error. One module a command; what several share lies beside them. The
+//! library is there for the program, its tests and the fuzz targets; nothing else may depend on it.
+
+pub mod cli;
+pub mod console;
+pub mod failure;
+pub mod work;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use model::Exit;
+
+use crate::cli::Cli;
+use crate::console::Console;
+
+/// Runs the program with these arguments, the program's own name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody reads the message if this fails.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let console = Console::new(cli.json);
+    match cli.command.run(&console) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            console.failed(&failure);
+            failure.exit.into()
+        }
+    }
+}
