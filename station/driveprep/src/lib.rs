@@ -7,6 +7,8 @@
 pub mod cli;
 pub mod console;
 pub mod failure;
+pub mod inputs;
+pub mod lint;
 pub mod work;
 
 use std::ffi::OsString;

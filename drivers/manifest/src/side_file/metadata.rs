@@ -36,6 +36,17 @@ impl Metadata {
         Ok(Metadata(pairs))
     }
 
+    /// Takes pairs that do not come from a file.
+    ///
+    /// # Errors
+    /// What [`Metadata::parse`] would find wrong with a file that holds them.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Result<Metadata, SideFileFault> {
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_identifier(name)) {
+            return Err(SideFileFault::MetadataName { name: name.clone() });
+        }
+        Metadata::parse(Metadata(pairs).to_xml().as_bytes()).map_err(|error| error.fault)
+    }
+
     /// The pairs.
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0

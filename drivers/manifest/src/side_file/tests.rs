@@ -126,3 +126,18 @@ fn what_is_written_reads_back() {
     let found = found.unwrap();
     assert_eq!(Properties::parse(found.to_xml().as_bytes()), Ok(found));
 }
+
+#[test]
+fn pairs_are_held_to_the_files_rules() {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let metadata = Metadata::from_pairs(vec![pair("a", "1 < 2"), pair("_b2", "")]).unwrap();
+    assert_eq!(metadata.pairs(), [pair("a", "1 < 2"), pair("_b2", "")]);
+    for (pairs, expected) in [
+        (vec![pair("a>x</a><b", "1")], SideFileFault::MetadataName { name: "a>x</a><b".to_owned() }),
+        (vec![pair("a", "1"), pair("A", "2")], SideFileFault::Duplicate { name: "A".to_owned() }),
+        (vec![pair("a", "é")], SideFileFault::Value { name: "a".to_owned(), code: 0xE9 }),
+        (vec![pair("a", &"x".repeat(9_000))], SideFileFault::MetadataLength),
+    ] {
+        assert_eq!(Metadata::from_pairs(pairs), Err(expected));
+    }
+}
