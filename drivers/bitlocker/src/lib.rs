@@ -44,6 +44,7 @@ mod unlock;
 #[cfg(test)]
 mod vectors;
 mod volume;
+mod writer;
 
 pub use cipher::{CipherError, SectorCipher, Unaligned};
 pub use guid::{FileTime, Guid, ParseGuidError};
@@ -57,3 +58,4 @@ pub use secret::{
 };
 pub use unlock::{Integrity, ProtectorRef, UnlockError, VolumeKey};
 pub use volume::{OpenError, Segment, Segments, Source, Volume, VolumeMap};
+pub use writer::{NotWritable, VolumeWriter};

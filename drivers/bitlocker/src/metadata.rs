@@ -96,6 +96,8 @@ pub struct Metadata {
     pub(crate) fvek: Option<Sealed>,
     pub(crate) validation: Option<Sealed>,
     pub(crate) block_sha256: [u8; 32],
+    /// Flags of the extended information (spec §3.4).
+    pub(crate) extended_flags: Option<u64>,
 }
 
 /// Where things are that are not the file system's.

@@ -1,12 +1,11 @@
 //! A small volume of our own, made once, that tests bend into every state a volume can be in.
 
-use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use block::{MemoryDevice, SharedDevice};
+use block::{MemoryDevice, ReadAt, ReadError, SharedDevice, WriteAt, WriteError, check_range};
 
-use crate::format::{Formatter, Layout, Plan, WriteAt};
+use crate::format::{Coverage, Formatter, Layout, Plan};
 use crate::metadata::copy::AREA_BYTES;
 use crate::{ExternalKey, Metadata, Method, Secret, SectorCipher, Volume};
 
@@ -27,16 +26,43 @@ struct Base {
     recovery_password: String,
 }
 
-struct Memory(Mutex<Vec<u8>>);
+/// A drive in memory that is read and written.
+pub(crate) struct Memory(pub(crate) Mutex<Vec<u8>>);
+
+impl Memory {
+    pub(crate) fn new(bytes: Vec<u8>) -> Memory {
+        Memory(Mutex::new(bytes))
+    }
+}
 
 impl WriteAt for Memory {
-    fn write_all_at(&self, data: &[u8], offset_bytes: u64) -> io::Result<()> {
+    fn write_all_at(&self, data: &mut [u8], offset_bytes: u64) -> Result<(), WriteError> {
+        let mut bytes = self.0.lock().unwrap();
         let start = usize::try_from(offset_bytes).unwrap();
-        self.0.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
+        bytes[start..start + data.len()].copy_from_slice(data);
+        // What a buffer holds afterwards is unspecified, so nobody may rely on it.
+        data.fill(0xEE);
         Ok(())
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&self) -> Result<(), WriteError> {
+        Ok(())
+    }
+}
+
+impl ReadAt for Memory {
+    fn length_bytes(&self) -> u64 {
+        self.0.lock().unwrap().len() as u64
+    }
+
+    fn sector_bytes(&self) -> u32 {
+        512
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> Result<(), ReadError> {
+        check_range(offset_bytes, buffer.len(), self.length_bytes())?;
+        let start = usize::try_from(offset_bytes).unwrap();
+        buffer.copy_from_slice(&self.0.lock().unwrap()[start..start + buffer.len()]);
         Ok(())
     }
 }
@@ -52,12 +78,13 @@ fn base() -> &'static Base {
             password: None,
             recovery_password: None,
             has_external_key: true,
+            coverage: Coverage::UsedSpaceOnly,
             first_sector_of_partition: 2048,
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
         };
-        let memory = Memory(Mutex::new(vec![0; VOLUME_BYTES]));
+        let memory = Memory::new(vec![0; VOLUME_BYTES]);
         let formatter = Formatter::new(plan).unwrap();
-        formatter.write_at(&memory, 0, &mut pattern(PATTERN_BYTES)).unwrap();
+        formatter.writer(&memory).write_all_at(&mut pattern(PATTERN_BYTES), 0).unwrap();
         let formatted = formatter.finish(&memory).unwrap();
         Base {
             bytes: memory.0.into_inner().unwrap(),

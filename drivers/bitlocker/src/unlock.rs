@@ -112,6 +112,12 @@ impl Metadata {
         if self.is_decrypted() {
             return Ok(VolumeKey::not_needed());
         }
+        let (protector, vmk) = self.master_key(secret)?;
+        self.open_sector_key(protector, &vmk)
+    }
+
+    /// The VMK and the protector that gave it.
+    pub(crate) fn master_key(&self, secret: &Secret) -> Result<(ProtectorRef, Key256), UnlockError> {
         let kind = secret.protector_kind();
         let candidates = self.candidates(secret);
         if candidates.is_empty() {
@@ -120,7 +126,7 @@ impl Metadata {
         let mut tried = Vec::new();
         for protector in candidates {
             match open_lock(&protector.lock, secret) {
-                Some(Ok(vmk)) => return self.open_sector_key(protector.to_ref(), &vmk),
+                Some(Ok(vmk)) => return Ok((protector.to_ref(), vmk)),
                 Some(Err(OpenKeyError::NoKey)) => {
                     return Err(UnlockError::NoMasterKey { protector: protector.to_ref() });
                 }
@@ -149,7 +155,11 @@ impl Metadata {
         of_kind().take(ATTEMPTS_MAX).collect()
     }
 
-    fn open_sector_key(&self, protector: ProtectorRef, vmk: &[u8; 32]) -> Result<VolumeKey, UnlockError> {
+    pub(crate) fn open_sector_key(
+        &self,
+        protector: ProtectorRef,
+        vmk: &[u8; 32],
+    ) -> Result<VolumeKey, UnlockError> {
         let damaged = UnlockError::SectorKeyDamaged { protector };
         let Some(Ok(opened)) = self.fvek.as_ref().map(|fvek| fvek.open_key(vmk)) else { return Err(damaged) };
         let method = Method::from_number(opened.method);
@@ -218,7 +228,7 @@ fn open_lock(lock: &Lock, secret: &Secret) -> Option<Result<Key256, OpenKeyError
     match (secret, lock) {
         (Secret::RecoveryPassword(password), _) => stretched(&password.hash()),
         (Secret::Password(password), _) => stretched(password.hash()),
-        (Secret::ExternalKey(key), Lock::External { vmk }) => Some(vmk.open_key_256(key.key())),
+        (Secret::ExternalKey(key), Lock::External { vmk, .. }) => Some(vmk.open_key_256(key.key())),
         (Secret::ClearKey, Lock::Clear { key, vmk }) => Some(vmk.open_key_256(key)),
         (Secret::ExternalKey(_) | Secret::ClearKey, _) => None,
     }

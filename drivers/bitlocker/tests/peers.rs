@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use bitlocker::format::{Formatted, Formatter, Layout, Plan};
+use bitlocker::format::{Coverage, Formatted, Formatter, Layout, Plan};
 use bitlocker::{Method, Password};
+use block::WriteAt;
 use common::{password, unlock};
 
 const VOLUME_BYTES: u64 = 64 << 20;
@@ -82,11 +83,12 @@ fn make(method: Method, sector_bytes: u32, is_behind: bool) -> Made {
         password: Some(Password::new(PASSWORD).unwrap()),
         recovery_password: None,
         has_external_key: true,
+        coverage: Coverage::UsedSpaceOnly,
         first_sector_of_partition: 2048,
         time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
     })
     .unwrap();
-    formatter.write_at(&file, 0, &mut head).unwrap();
+    formatter.writer(&file).write_all_at(&mut head, 0).unwrap();
     let formatted = formatter.finish(&file).unwrap();
     let bek = formatted.external_key.as_ref().unwrap();
     fs::write(folder.path().join(&bek.name), &bek.contents).unwrap();

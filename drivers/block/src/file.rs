@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::{ReadAt, ReadError, ReadErrorKind, check_range};
+use crate::{ReadAt, ReadError, ReadErrorKind, WriteError, WriteErrorKind, check_range};
 
 /// Logical sector size of an image file, unless its reader says otherwise.
 const IMAGE_SECTOR_BYTES: u32 = 512;
@@ -74,9 +74,14 @@ impl FileDevice {
     fn open_io(path: &Path) -> io::Result<FileDevice> {
         // Looked at before it is opened, because opening a FIFO waits for its other end.
         check_kind(&fs::metadata(path)?)?;
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
+        check_kind(&file.metadata()?)?;
+        FileDevice::from_file(file, path)
+    }
+
+    /// Asks an open file or block device for its length and sector size.
+    pub(crate) fn from_file(mut file: File, path: &Path) -> io::Result<FileDevice> {
         let metadata = file.metadata()?;
-        check_kind(&metadata)?;
         let block_number = metadata.file_type().is_block_device().then(|| metadata.rdev());
         let sector_bytes = match block_number {
             Some(_) => rustix::fs::ioctl_blksszget(&file)?,
@@ -93,6 +98,21 @@ impl FileDevice {
         let is_gone = || self.block_number.is_some_and(|number| is_gone(Path::new("/sys"), number));
         if error.kind == ReadErrorKind::Medium && is_gone() {
             error.kind = ReadErrorKind::Gone;
+        }
+        error
+    }
+
+    /// What a refused write means, as for a read.
+    pub(crate) fn failed_write(
+        &self,
+        offset_bytes: u64,
+        length_bytes: usize,
+        source: io::Error,
+    ) -> WriteError {
+        let mut error = WriteError::from_io(offset_bytes, length_bytes, source);
+        let is_gone = || self.block_number.is_some_and(|number| is_gone(Path::new("/sys"), number));
+        if error.kind == WriteErrorKind::Medium && is_gone() {
+            error.kind = WriteErrorKind::Gone;
         }
         error
     }
@@ -170,7 +190,8 @@ fn end_of(offset_bytes: u64, length_bytes: usize) -> u64 {
     offset_bytes.saturating_add(length_bytes as u64)
 }
 
-fn check_kind(metadata: &fs::Metadata) -> io::Result<()> {
+/// Only these have a length and may be read anywhere.
+pub(crate) fn check_kind(metadata: &fs::Metadata) -> io::Result<()> {
     if metadata.file_type().is_file() || metadata.file_type().is_block_device() {
         return Ok(());
     }

@@ -42,6 +42,7 @@ pub mod partitions;
 pub mod pool;
 pub mod reader;
 pub mod slow;
+mod target;
 mod window;
 mod write;
 
@@ -59,7 +60,8 @@ pub use reader::{
     ReaderError,
 };
 pub use slow::{Pace, SharedPace, SlowDevice};
-pub use window::{Window, WindowError};
+pub use target::{Target, TargetError};
+pub use window::{Window, WindowError, WriteWindow};
 pub use write::{WriteAt, WriteError, WriteErrorKind};
 
 /// A handle that many readers share.

@@ -1,4 +1,5 @@
-//! Where the volumes of a drive are: GPT, MBR, or a bare volume without any table.
+//! Where the volumes of a drive are: GPT, MBR, or a bare volume without any table. Also makes the
+//! table of a new drive ([`write_gpt`]).
 //!
 //! Owns the decision which table counts, and nothing of what a partition holds. Everything read
 //! here is hostile: each count is bounded before it is used, each range is checked against the
@@ -21,6 +22,7 @@
 //! Sources: UEFI Specification 2.10 §5 (GPT, protective MBR); the IBM PC conventions for MBR and
 //! extended partitions, as Linux `block/partitions/msdos.c` describes them.
 
+mod create;
 mod gpt;
 mod guid;
 mod mbr;
@@ -30,6 +32,7 @@ mod volume;
 
 use crate::{ReadAt, ReadError, ReadErrorKind};
 
+pub use create::{NewTable, NewTableError, PARTITION_START_BYTES, WriteTableError, wipe_tables, write_gpt};
 pub use gpt::{GptCopy, GptFault};
 pub use guid::Guid;
 pub use volume::BootSector;

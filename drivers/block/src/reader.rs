@@ -43,6 +43,7 @@ pub use counts::ReadCounts;
 pub use job::{ReadDone, ReadJob, ReadPiece};
 pub use mode::{AllowedWays, ReadMode};
 pub use source::ReadTarget;
+pub(crate) use source::refuses_direct;
 
 use crate::BufferPool;
 use counts::Counts;

@@ -1,13 +1,13 @@
 //! Sound inputs, made when a run starts: nothing is kept in the repository.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use bitlocker::format::{Formatter, Layout, Plan, WriteAt};
+use bitlocker::format::{Coverage, Formatter, Layout, Plan};
 use bitlocker::{Method, RecoveryPassword};
+use block::{WriteAt, WriteError};
 use rig::pack::volume::{self, Mounted};
 use rig::{process, setup};
 
@@ -59,12 +59,13 @@ fn compact_volume(method: Method) -> Vec<u8> {
         password: None,
         recovery_password: Some(RecoveryPassword::parse(recovery_password).expect("a well-formed one")),
         has_external_key: true,
+        coverage: Coverage::UsedSpaceOnly,
         first_sector_of_partition: 2048,
         time: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000),
     })
     .expect("a plan that can be carried out");
     let mut head = vec![0x4E; 0x2000];
-    formatter.write_at(&target, 0, &mut head).expect("memory takes every write");
+    formatter.writer(&target).write_all_at(&mut head, 0).expect("memory takes every write");
     let formatted = formatter.finish(&target).expect("memory takes every write");
     let mut bytes = target.compact();
     assert_eq!(bytes.len(), COMPACT_BYTES);
@@ -97,12 +98,12 @@ impl Writes {
 }
 
 impl WriteAt for Writes {
-    fn write_all_at(&self, data: &[u8], offset_bytes: u64) -> io::Result<()> {
+    fn write_all_at(&self, data: &mut [u8], offset_bytes: u64) -> Result<(), WriteError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((offset_bytes, data.to_vec()));
         Ok(())
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&self) -> Result<(), WriteError> {
         Ok(())
     }
 }

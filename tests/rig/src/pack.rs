@@ -8,7 +8,6 @@
 pub mod content;
 mod drive;
 pub mod expected;
-pub mod gpt;
 mod json;
 mod manifest_text;
 pub mod plan;

@@ -1,14 +1,13 @@
 //! Packed drives are read back by other people's tools: dislocker opens them, ntfs-3g lists them.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use block::partitions::PARTITION_START_BYTES;
 use rig::pack::presets::{self, Files};
-use rig::pack::{self, Cipher, DriveJson, ExpectedDrive, PackPlan, gpt, volume};
+use rig::pack::{self, Cipher, DriveJson, ExpectedDrive, PackPlan, volume};
 use rig::process;
 use sha2::{Digest, Sha256};
 
@@ -37,32 +36,6 @@ fn others_find_every_file_of_a_packed_drive() {
     }
 }
 
-#[test]
-fn the_drive_has_one_partition_at_a_mebibyte_and_two_tables() {
-    let test = "the_drive_has_one_partition_at_a_mebibyte_and_two_tables";
-    if process::on_path("sfdisk").is_none() {
-        return rig::skipped(test, "sfdisk is not installed");
-    }
-    let image = tempfile::NamedTempFile::new().unwrap();
-    gpt::write(image.as_file(), 64 << 20, 512, [7; 16]).unwrap();
-    let table = process::output(Command::new("sfdisk").arg("--json").arg(image.path())).unwrap();
-    let table: serde_json::Value = serde_json::from_str(&table).unwrap();
-    let partition = &table["partitiontable"]["partitions"][0];
-    assert_eq!(
-        (partition["start"].as_u64(), partition["size"].as_u64()),
-        (Some(2_048), Some(131_072)),
-        "{table}"
-    );
-    assert_eq!(partition["type"], "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", "{table}");
-    let checked = process::output(Command::new("sfdisk").arg("--verify").arg(image.path())).unwrap();
-    assert!(checked.contains("No errors detected"), "{checked}");
-    let mut second = File::open(image.path()).unwrap();
-    second.seek(SeekFrom::End(-512)).unwrap();
-    let mut signature = [0; 8];
-    second.read_exact(&mut signature).unwrap();
-    assert_eq!(&signature, b"EFI PART");
-}
-
 /// Every blob that must land has its bytes on the drive; every other differs or is not there.
 fn compare(plan: &PackPlan, expected: &ExpectedDrive, files: &volume::Mounted) {
     for (blob, expected) in plan.blobs.iter().zip(&expected.blobs) {
@@ -78,7 +51,7 @@ fn compare(plan: &PackPlan, expected: &ExpectedDrive, files: &volume::Mounted) {
 
 fn dislocker(image: &Path, drive: &DriveJson) -> Command {
     let mut command = Command::new(process::on_path("dislocker-fuse").unwrap());
-    command.arg("-r").arg("-V").arg(image).arg("-O").arg(gpt::PARTITION_START_BYTES.to_string());
+    command.arg("-r").arg("-V").arg(image).arg("-O").arg(PARTITION_START_BYTES.to_string());
     command.arg(format!("--recovery-password={}", drive.recovery_password)).args(["--", "-f"]);
     command
 }

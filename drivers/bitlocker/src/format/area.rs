@@ -2,10 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
+use super::Coverage;
 use super::layout::{Layout, VIRTUALISED_BYTES};
 use super::protectors::{Nonces, key_datum};
 use crate::ccm::Sealed;
-use crate::metadata::copy::{AREA_BYTES, BLOCK_HEADER_BYTES, DATASET_HEADER_BYTES, SIGNATURE};
+use crate::metadata::copy::{AREA_BYTES, BLOCK_HEADER_BYTES, DATASET_HEADER_BYTES, SIGNATURE, block_size};
 use crate::metadata::datum::{DatumType, Role, build};
 use crate::metadata::protector::METHOD_SHA256;
 use crate::{FileTime, Guid, Method};
@@ -32,8 +33,23 @@ const HASH_TIME_BIT: u64 = 1 << 63;
 /// The build of the Windows whose extended fields these are (spec §9.3).
 const WINDOWS_BUILD: u32 = 26200;
 
-/// Extended information, bit 0 set: used space only (spec §9.4).
+/// Flags of the extended information; bit 0 set: used space only (spec §9.4).
+const FLAGS_WHOLE_SURFACE: u64 = 0x0A;
 const FLAGS_USED_SPACE: u64 = 0x0B;
+
+impl Coverage {
+    fn flags(self) -> u64 {
+        match self {
+            Coverage::UsedSpaceOnly => FLAGS_USED_SPACE,
+            Coverage::WholeSurface => FLAGS_WHOLE_SURFACE,
+        }
+    }
+
+    /// By the flags of a volume that was formatted here.
+    pub(super) fn of_flags(flags: u64) -> Option<Coverage> {
+        [Coverage::UsedSpaceOnly, Coverage::WholeSurface].into_iter().find(|own| own.flags() == flags)
+    }
+}
 
 /// The area; `None` when the datums do not fit into 64 KiB.
 pub(super) fn build_area(
@@ -61,8 +77,16 @@ pub(super) fn build_area(
     Some(area)
 }
 
+/// How much of an area is used: block, checksum, sealed hash. `None` for what is no block.
+pub(super) fn used_bytes(area: &[u8]) -> Option<usize> {
+    /// Size 2, version 2, CRC-32 4; a datum with nonce, tag and a key datum of 0x2C bytes.
+    const VALIDATION_BYTES: usize = 8 + 0x50;
+    let (_, block_bytes, _) = block_size(area.first_chunk()?).ok()?;
+    block_bytes.checked_add(VALIDATION_BYTES)
+}
+
 /// The virtualisation datum with its extended part (spec §3.4).
-pub(super) fn virtualisation(layout: &Layout) -> Vec<u8> {
+pub(super) fn virtualisation(layout: &Layout, coverage: Coverage) -> Vec<u8> {
     let sector_bytes = layout.sector_bytes().to_le_bytes();
     let body = [
         &layout.virtualised_bytes().to_le_bytes()[..],
@@ -71,7 +95,7 @@ pub(super) fn virtualisation(layout: &Layout) -> Vec<u8> {
         &5_u16.to_le_bytes(),
         &76_u16.to_le_bytes(),
         &[0; 4],
-        &FLAGS_USED_SPACE.to_le_bytes(),
+        &coverage.flags().to_le_bytes(),
         // No conversion log.
         &[0; 12],
         &sector_bytes,

@@ -4,6 +4,9 @@
 use super::layout::Layout;
 use crate::metadata::boot_sector::{BOOT_SECTOR_BYTES, NORMAL_GUID, OEM};
 
+/// Where the partition's first sector stands.
+pub(super) const FIRST_SECTOR_AT: usize = 0x1C;
+
 /// Writes the fields at their places; everything else is zero.
 pub(super) fn boot_sector(layout: &Layout, first_sector_of_partition: u32) -> [u8; BOOT_SECTOR_BYTES] {
     let bytes_per_sector: u16 = if layout.sector_bytes() == 4096 { 4096 } else { 512 };
@@ -17,7 +20,7 @@ pub(super) fn boot_sector(layout: &Layout, first_sector_of_partition: u32) -> [u
         // Media, geometry, partition.
         (0x15, &[0xF8]),
         (0x18, &[63, 0, 255, 0]),
-        (0x1C, &first_sector_of_partition.to_le_bytes()),
+        (FIRST_SECTOR_AT, &first_sector_of_partition.to_le_bytes()),
         // What a FAT32 boot sector has there; 0x38 stays 0, or readers take it for Vista.
         (0x24, &[0xE0, 0x1F, 0, 0]),
         (0x30, &[1, 0, 6, 0]),

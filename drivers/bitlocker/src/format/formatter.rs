@@ -1,21 +1,22 @@
 //! The formatter: makes the secrets and the metadata, encrypts the file system on its way to the
 //! device, and makes it a volume at the end.
 
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use block::{WriteAt, WriteError};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use zeroize::Zeroizing;
 
 use super::layout::VIRTUALISED_BYTES;
 use super::protectors::{self, BekFile, Nonces};
-use super::{Layout, WriteAt, area, boot, random};
+use super::{Layout, Unwritten, area, boot, random, surface};
 use crate::ccm::Key256;
 use crate::metadata::datum::Role;
-use crate::volume::{Source, VolumeMap};
-use crate::{CipherError, FileTime, Guid, Method, Password, RecoveryPassword, SectorCipher};
+use crate::volume::VolumeMap;
+use crate::{CipherError, FileTime, Guid, Method, Password, RecoveryPassword, SectorCipher, VolumeWriter};
 
 /// What a new volume shall be.
 pub struct Plan {
@@ -31,10 +32,23 @@ pub struct Plan {
     pub recovery_password: Option<RecoveryPassword>,
     /// Whether there shall be a startup key as well.
     pub has_external_key: bool,
+    /// How much of it is encrypted.
+    pub coverage: Coverage,
     /// The partition's first sector, for the boot sector's field of that name.
     pub first_sector_of_partition: u32,
     /// The time of the formatting.
     pub time: SystemTime,
+}
+
+/// How much of a new volume is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coverage {
+    /// What the file system writes. Everything else stays as it was: on a drive that was used
+    /// before, old bytes remain readable.
+    #[default]
+    UsedSpaceOnly,
+    /// All of it: what the file system does not write is zeros, encrypted, by [`Formatter::fill`].
+    WholeSurface,
 }
 
 /// Formatting failed.
@@ -58,30 +72,17 @@ pub enum FormatError {
     /// Key and method make no cipher.
     #[error("preparing the cipher")]
     Cipher(#[from] CipherError),
-    /// The file system writes where an area of BitLocker's lies.
-    #[error("the file system uses {offset_bytes:#x}, which belongs to BitLocker")]
-    Reserved {
-        /// The first such byte.
-        offset_bytes: u64,
-    },
-    /// The file system is written in pieces that are no whole sectors, or beyond its end.
-    #[error("{length_bytes} bytes at {offset_bytes:#x} are not whole sectors of the file system")]
-    OutOfPlace {
-        /// Where.
-        offset_bytes: u64,
-        /// How many.
-        length_bytes: usize,
-    },
+    /// The whole surface was to be encrypted, and [`Formatter::fill`] has not come to its end.
+    #[error("the rest of the surface is not encrypted yet")]
+    NotFilled,
     /// The device did not take a write.
-    #[error("writing {what} at {offset_bytes:#x}")]
+    #[error("writing {what}")]
     Write {
         /// What was written.
         what: &'static str,
-        /// Where.
-        offset_bytes: u64,
-        /// What the operating system said.
+        /// How it failed.
         #[source]
-        source: io::Error,
+        source: WriteError,
     },
 }
 
@@ -89,8 +90,8 @@ pub enum FormatError {
 pub struct Formatter {
     map: VolumeMap,
     cipher: Arc<SectorCipher>,
-    area: Vec<u8>,
-    boot_sector: [u8; 512],
+    coverage: Coverage,
+    is_filled: AtomicBool,
     formatted: Formatted,
 }
 
@@ -108,6 +109,9 @@ pub struct Formatted {
     pub external_key: Option<BekFile>,
     pub(super) password: Option<Password>,
     pub(super) fvek: Zeroizing<Vec<u8>>,
+    /// A copy of the metadata and the boot sector, as they stand on the drive.
+    pub(super) area: Vec<u8>,
+    pub(super) boot_sector: [u8; 512],
 }
 
 impl Formatter {
@@ -117,9 +121,7 @@ impl Formatter {
     /// When the plan cannot be carried out or there are no random bytes.
     pub fn new(plan: Plan) -> Result<Formatter, FormatError> {
         let method = plan.method;
-        let is_made =
-            matches!(method, Method::AesXts128 | Method::AesXts256 | Method::AesCbc128 | Method::AesCbc256);
-        if !is_made {
+        if !is_made(method) {
             return Err(FormatError::Method { method });
         }
         let vmk: Key256 = random::secret()?;
@@ -141,26 +143,74 @@ impl Formatter {
             external_key = Some(file);
         }
         datums.extend(protectors::fvek(&vmk, method.number(), &fvek, &mut nonces));
-        datums.extend(area::virtualisation(&plan.layout));
+        datums.extend(area::virtualisation(&plan.layout, plan.coverage));
         let volume_id = random::guid()?;
         let fields = area::Fields { layout: &plan.layout, volume_id, method, created: nonces.time() };
         let area =
             area::build_area(&fields, &datums, &vmk, &mut nonces).ok_or(FormatError::MetadataTooLarge)?;
-        Ok(Formatter {
-            map: VolumeMap::of_new_volume(&plan.layout),
-            cipher: Arc::new(SectorCipher::new(method, &fvek, plan.layout.sector_bytes())?),
+        let boot_sector = boot::boot_sector(&plan.layout, plan.first_sector_of_partition);
+        let formatted = Formatted {
+            layout: plan.layout,
+            method,
+            volume_id,
+            recovery_password,
+            external_key,
+            password: plan.password,
+            fvek,
             area,
-            boot_sector: boot::boot_sector(&plan.layout, plan.first_sector_of_partition),
-            formatted: Formatted {
-                layout: plan.layout,
-                method,
-                volume_id,
-                recovery_password,
-                external_key,
-                password: plan.password,
-                fvek,
-            },
+            boot_sector,
+        };
+        Formatter::of_formatted(formatted, plan.coverage)
+    }
+
+    pub(super) fn of_formatted(formatted: Formatted, coverage: Coverage) -> Result<Formatter, FormatError> {
+        let layout = &formatted.layout;
+        Ok(Formatter {
+            map: VolumeMap::of_new_volume(layout),
+            cipher: Arc::new(SectorCipher::new(formatted.method, &formatted.fvek, layout.sector_bytes())?),
+            coverage,
+            is_filled: AtomicBool::new(false),
+            formatted,
         })
+    }
+
+    /// The volume as its file system writes it.
+    pub fn writer<W: WriteAt>(&self, target: W) -> VolumeWriter<W> {
+        VolumeWriter::new(target, self.map.clone(), Arc::clone(&self.cipher))
+    }
+
+    /// How much of the volume is to be encrypted.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+
+    /// What opens the volume, and where its areas go.
+    pub fn formatted(&self) -> &Formatted {
+        &self.formatted
+    }
+
+    pub(super) fn expect_password(&mut self, password: Password) {
+        self.formatted.password = Some(password);
+    }
+
+    /// Encrypts the rest of the surface: zeros go wherever the file system's bytes are not.
+    ///
+    /// Whatever lies in `unwritten` is lost, so what the file system writes there must come after.
+    /// `progress` is told, ascending, below which offset all is written; to note such an offset for
+    /// a later run, the target is flushed first.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub fn fill(
+        &self,
+        target: &dyn WriteAt,
+        unwritten: Unwritten<'_>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), FormatError> {
+        surface::fill(&self.writer(target), unwritten, progress)
+            .map_err(|source| FormatError::Write { what: "the rest of the surface", source })?;
+        self.is_filled.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Where the file system's bytes go, for writers that do their own output.
@@ -173,119 +223,63 @@ impl Formatter {
         &self.cipher
     }
 
-    #[cfg(test)]
-    pub(super) fn formatted_for_test(&self) -> &Formatted {
-        &self.formatted
-    }
-
-    /// Writes a piece of the file system; `data` is encrypted in place on the way.
-    ///
-    /// # Errors
-    /// When the piece is not whole sectors of the file system, when it is not zero where an area of
-    /// BitLocker's lies (nothing is written then), or when the device refuses.
-    pub fn write_at(
-        &self,
-        target: &dyn WriteAt,
-        logical_offset_bytes: u64,
-        data: &mut [u8],
-    ) -> Result<(), FormatError> {
-        self.check(logical_offset_bytes, data)?;
-        let mut rest = data;
-        for segment in self.map.segments(logical_offset_bytes, rest.len() as u64) {
-            let length = usize::try_from(segment.length_bytes).unwrap_or(usize::MAX).min(rest.len());
-            let (part, after) = rest.split_at_mut(length);
-            if let Source::Encrypted { physical_offset_bytes } = segment.source {
-                self.encrypt(physical_offset_bytes, part)?;
-                write(target, "the file system", physical_offset_bytes, part)?;
-            }
-            rest = after;
-        }
-        Ok(())
-    }
-
     /// Makes it a volume: the copies of the metadata from the third to the first, the rest of the
     /// head, and last the boot sector, each on the medium before the next.
     ///
     /// # Errors
-    /// When the device refuses; without a boot sector there is no volume.
+    /// When the surface is not whole, or the device refuses; without a boot sector there is no
+    /// volume.
     pub fn finish(self, target: &dyn WriteAt) -> Result<Formatted, FormatError> {
-        flush(target, "the file system", 0)?;
-        for place in self.formatted.layout.areas_bytes().into_iter().rev() {
-            write(target, "the metadata", place, &self.area)?;
-            flush(target, "the metadata", place)?;
+        if self.coverage == Coverage::WholeSurface && !self.is_filled.load(Ordering::Relaxed) {
+            return Err(FormatError::NotFilled);
         }
-        let (place, noise) = self.random_head()?;
-        write(target, "the head", place, &noise)?;
-        flush(target, "the head", place)?;
-        write(target, "the boot sector", 0, &self.first_sector())?;
-        flush(target, "the boot sector", 0)?;
-        Ok(self.formatted)
-    }
-
-    /// Reserved areas must stay zero: whatever a file system puts there would be lost.
-    fn check(&self, logical_offset_bytes: u64, data: &[u8]) -> Result<(), FormatError> {
-        let out_of_place =
-            FormatError::OutOfPlace { offset_bytes: logical_offset_bytes, length_bytes: data.len() };
-        let layout = &self.formatted.layout;
-        let unit = u64::from(layout.sector_bytes());
-        let length_bytes = data.len() as u64;
-        let end = logical_offset_bytes.checked_add(length_bytes);
-        let is_inside = end.is_some_and(|end| end <= layout.volume_bytes());
-        if !is_inside || !logical_offset_bytes.is_multiple_of(unit) || !length_bytes.is_multiple_of(unit) {
-            return Err(out_of_place);
+        let formatted = self.formatted;
+        flush(target, "the file system")?;
+        for place in formatted.layout.areas_bytes().into_iter().rev() {
+            write(target, "the metadata", &mut formatted.area.clone(), place)?;
+            flush(target, "the metadata")?;
         }
-        for segment in self.map.segments(logical_offset_bytes, length_bytes) {
-            let start = segment.logical_offset_bytes.saturating_sub(logical_offset_bytes);
-            let part = usize::try_from(start)
-                .ok()
-                .zip(usize::try_from(segment.length_bytes).ok())
-                .and_then(|(start, length)| data.get(start..start.checked_add(length)?))
-                .unwrap_or_default();
-            let used = part.iter().zip(segment.logical_offset_bytes..).find(|(byte, _)| **byte != 0);
-            if let (Source::Zeros, Some((_, offset_bytes))) = (segment.source, used) {
-                return Err(FormatError::Reserved { offset_bytes });
-            }
-        }
-        Ok(())
+        let (place, mut noise) = random_head(&formatted.layout)?;
+        write(target, "the head", &mut noise, place)?;
+        flush(target, "the head")?;
+        write(target, "the boot sector", &mut formatted.first_sector(), 0)?;
+        flush(target, "the boot sector")?;
+        Ok(formatted)
     }
+}
 
-    fn encrypt(&self, physical_offset_bytes: u64, sectors: &mut [u8]) -> Result<(), FormatError> {
-        self.cipher.encrypt(physical_offset_bytes, sectors).map_err(|unaligned| FormatError::OutOfPlace {
-            offset_bytes: unaligned.offset_bytes,
-            length_bytes: unaligned.length_bytes,
-        })
-    }
-
-    /// What lies between boot sector and file system is never interpreted: noise.
-    fn random_head(&self) -> Result<(u64, Vec<u8>), FormatError> {
-        let start = u64::from(self.formatted.layout.sector_bytes());
-        let length = usize::try_from(VIRTUALISED_BYTES.saturating_sub(start)).unwrap_or(0);
-        let mut noise = vec![0; length];
-        random::fill(&mut noise)?;
-        Ok((start, noise))
-    }
-
+impl Formatted {
     /// A whole physical sector: 512 bytes of boot sector, then zeros.
-    fn first_sector(&self) -> Vec<u8> {
+    pub(super) fn first_sector(&self) -> Vec<u8> {
         let mut sector = self.boot_sector.to_vec();
-        sector.resize(usize::try_from(self.formatted.layout.sector_bytes()).unwrap_or(512), 0);
+        sector.resize(usize::try_from(self.layout.sector_bytes()).unwrap_or(512), 0);
         sector
     }
+}
+
+/// Whether new volumes are made with it.
+pub(super) fn is_made(method: Method) -> bool {
+    matches!(method, Method::AesXts128 | Method::AesXts256 | Method::AesCbc128 | Method::AesCbc256)
+}
+
+/// What lies between boot sector and file system is never interpreted: noise.
+fn random_head(layout: &Layout) -> Result<(u64, Vec<u8>), FormatError> {
+    let start = u64::from(layout.sector_bytes());
+    let length = usize::try_from(VIRTUALISED_BYTES.saturating_sub(start)).unwrap_or(0);
+    let mut noise = vec![0; length];
+    random::fill(&mut noise)?;
+    Ok((start, noise))
 }
 
 fn write(
     target: &dyn WriteAt,
     what: &'static str,
+    data: &mut [u8],
     offset_bytes: u64,
-    data: &[u8],
 ) -> Result<(), FormatError> {
-    target.write_all_at(data, offset_bytes).map_err(|source| FormatError::Write {
-        what,
-        offset_bytes,
-        source,
-    })
+    target.write_all_at(data, offset_bytes).map_err(|source| FormatError::Write { what, source })
 }
 
-fn flush(target: &dyn WriteAt, what: &'static str, offset_bytes: u64) -> Result<(), FormatError> {
-    target.flush().map_err(|source| FormatError::Write { what, offset_bytes, source })
+fn flush(target: &dyn WriteAt, what: &'static str) -> Result<(), FormatError> {
+    target.flush().map_err(|source| FormatError::Write { what, source })
 }

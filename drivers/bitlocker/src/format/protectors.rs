@@ -149,7 +149,7 @@ fn vmk_datum(id: Guid, priority: u16, properties: &[u8], time: FileTime) -> Vec<
 }
 
 /// Layout: spec §4.3, without the volume's GUID, which dislocker 0.7.3 does not take.
-fn bek_file(id: Guid, key: &[u8; 32], time: FileTime) -> BekFile {
+pub(super) fn bek_file(id: Guid, key: &[u8; 32], time: FileTime) -> BekFile {
     const HEADER_BYTES: u32 = 48;
     let body = Zeroizing::new(
         [

@@ -1,13 +1,17 @@
 //! Volumes of our own: every method, sector size and protector reads back, and a run that is cut
 //! off leaves nothing that passes for a volume.
 
-use std::io;
+use std::fs::File;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::{Metadata, Method, Password, ReadMetadataError, RecoveryPassword, Secret, Volume};
-use block::{FileDevice, ReadAt, SharedDevice};
+use crate::testing::Memory;
+use crate::{
+    ExternalKey, Metadata, Method, NotWritable, Password, ReadMetadataError, RecoveryPassword, Secret,
+    Volume, VolumeWriter,
+};
+use block::{FileDevice, ReadAt, SharedDevice, WriteAt, WriteError, WriteErrorKind};
 
 const VOLUME_BYTES: u64 = 64 << 20;
 const GIVEN: &str = "042647-302313-590458-071500-554323-116567-412181-516978";
@@ -20,6 +24,7 @@ fn plan(method: Method, sector_bytes: u32) -> Plan {
         password: Some(Password::new("p\u{e4}ssw\u{1f512}rd").unwrap()),
         recovery_password: None,
         has_external_key: true,
+        coverage: Coverage::UsedSpaceOnly,
         first_sector_of_partition: 2048,
         time: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
     }
@@ -45,8 +50,9 @@ fn every_method_and_sector_size_reads_back_by_every_protector() {
             let formatter = Formatter::new(plan(method, sector_bytes)).unwrap();
             let head = pattern(0, 1 << 20);
             let middle = pattern(40 << 20, 1 << 20);
-            formatter.write_at(&handle, 0, &mut head.clone()).unwrap();
-            formatter.write_at(&handle, 40 << 20, &mut middle.clone()).unwrap();
+            let writer = formatter.writer(&handle);
+            writer.write_all_at(&mut head.clone(), 0).unwrap();
+            writer.write_all_at(&mut middle.clone(), 40 << 20).unwrap();
             let formatted = formatter.finish(&handle).unwrap();
             let device: SharedDevice = Arc::new(FileDevice::open(file.path()).unwrap());
             let metadata = formatted.verify(&device).unwrap();
@@ -82,10 +88,10 @@ fn a_given_recovery_password_alone_is_enough() {
 #[test]
 fn a_startup_key_is_the_classic_file_of_156_bytes() {
     let formatter = Formatter::new(plan(Method::AesXts128, 512)).unwrap();
-    let file = formatter.formatted_for_test().external_key.as_ref().unwrap();
+    let file = formatter.formatted().external_key.as_ref().unwrap();
     assert_eq!(file.contents.len(), 156);
     assert_eq!(file.name.len(), 36 + 4);
-    let key = crate::ExternalKey::from_bek(&file.contents).unwrap();
+    let key = ExternalKey::from_bek(&file.contents).unwrap();
     assert_eq!(format!("{}.BEK", key.id().unwrap()).to_uppercase(), file.name);
 }
 
@@ -93,16 +99,17 @@ fn a_startup_key_is_the_classic_file_of_156_bytes() {
 fn what_a_file_system_puts_into_a_reserved_area_is_refused() {
     let (_file, handle) = target();
     let formatter = Formatter::new(plan(Method::AesXts128, 512)).unwrap();
-    let area = formatter.formatted_for_test().layout.reserved()[0].offset_bytes;
-    let mut data = vec![0; 8192];
-    formatter.write_at(&handle, area - 4096, &mut data).unwrap();
+    let area = formatter.formatted().layout.reserved()[0].offset_bytes;
+    let writer = formatter.writer(&handle);
+    writer.write_all_at(&mut vec![0; 8192], area - 4096).unwrap();
     let mut data = vec![0; 8192];
     data[5000] = 1;
-    let refused = formatter.write_at(&handle, area - 4096, &mut data).unwrap_err();
-    assert!(matches!(refused, FormatError::Reserved { offset_bytes } if offset_bytes == area - 4096 + 5000));
+    let refused = writer.write_all_at(&mut data, area - 4096).unwrap_err();
+    assert_eq!(refused.kind, WriteErrorKind::Reserved { offset_bytes: area - 4096 + 5000 });
     for (offset_bytes, length) in [(1, 512), (512, 100), (VOLUME_BYTES, 512), (u64::MAX - 511, 512)] {
-        let refused = formatter.write_at(&handle, offset_bytes, &mut vec![0; length]).unwrap_err();
-        assert!(matches!(refused, FormatError::OutOfPlace { .. }), "{offset_bytes:#x} {length}");
+        let refused = writer.write_all_at(&mut vec![0; length], offset_bytes).unwrap_err();
+        let expected = WriteErrorKind::OutOfRange { device_bytes: VOLUME_BYTES };
+        assert_eq!(refused.kind, expected, "{offset_bytes:#x} {length}");
     }
 }
 
@@ -112,6 +119,179 @@ fn methods_with_the_diffuser_are_not_made() {
     assert!(matches!(refused, FormatError::Method { method: Method::AesCbc128Elephant }));
 }
 
+#[test]
+fn the_whole_surface_is_encrypted_zeros_but_for_what_is_kept() {
+    let memory = Memory::new(vec![0xCD; VOLUME_BYTES as usize]);
+    let mut plan = plan(Method::AesXts256, 512);
+    (plan.password, plan.coverage) = (None, Coverage::WholeSurface);
+    let formatter = Formatter::new(plan).unwrap();
+    let kept = (34 << 20)..(35 << 20);
+    let mut data = pattern(kept.start, 1 << 20);
+    formatter.writer(&memory).write_all_at(&mut data, kept.start).unwrap();
+    let told = Mutex::new(Vec::new());
+    let progress = |offset_bytes| told.lock().unwrap().push(offset_bytes);
+    let keep = [kept.clone()];
+    formatter.fill(&memory, Unwritten { keep: &keep, from_bytes: 0 }, &progress).unwrap();
+    let formatted = formatter.finish(&memory).unwrap();
+    let told = told.into_inner().unwrap();
+    assert!(told.is_sorted() && told.last() == Some(&VOLUME_BYTES), "{told:?}");
+    let raw = memory.0.lock().unwrap().clone();
+    let device: SharedDevice = Arc::new(block::MemoryDevice::new(raw.clone(), 512));
+    let metadata = formatted.verify(&device).unwrap();
+    assert_eq!(metadata.extended_flags, Some(0x0A));
+    let key = metadata.unlock(&Secret::RecoveryPassword(formatted.recovery_password.duplicate())).unwrap();
+    let volume = Volume::open(Arc::clone(&device), &metadata, &key).unwrap();
+    let mut plain = vec![1; VOLUME_BYTES as usize];
+    volume.read_exact_at(&mut plain, 0).unwrap();
+    let mut expected = vec![0; VOLUME_BYTES as usize];
+    expected[kept.start as usize..kept.end as usize].copy_from_slice(&pattern(kept.start, 1 << 20));
+    assert!(plain == expected);
+    // Nothing of the old bytes is left, and nothing but the ends of the metadata areas is zeros.
+    assert!(!raw.chunks(512).any(|sector| sector == [0xCD; 512]));
+    let zeros = raw.chunks(512).filter(|sector| *sector == [0; 512]).count();
+    assert!(zeros <= 3 * 128, "{zeros} sectors are not encrypted");
+}
+
+#[test]
+fn a_pass_over_the_surface_goes_on_where_it_was() {
+    let memory = Memory::new(vec![0xCD; VOLUME_BYTES as usize]);
+    let mut plan = plan(Method::AesXts128, 4096);
+    (plan.password, plan.coverage) = (None, Coverage::WholeSurface);
+    let formatter = Formatter::new(plan).unwrap();
+    let from_bytes = 50 << 20;
+    formatter.fill(&memory, Unwritten { keep: &[], from_bytes }, &|_| ()).unwrap();
+    let raw = memory.0.lock().unwrap();
+    let (before, after) = raw.split_at(from_bytes as usize);
+    assert!(before.iter().all(|byte| *byte == 0xCD), "written again");
+    let untouched = after.chunks(4096).filter(|sector| *sector == [0xCD; 4096]).count();
+    assert_eq!(untouched, 16, "all but the third copy of the metadata");
+}
+
+#[test]
+fn a_volume_whose_surface_is_not_whole_is_not_finished() {
+    let (_file, handle) = target();
+    let mut plan = plan(Method::AesXts128, 512);
+    (plan.password, plan.coverage) = (None, Coverage::WholeSurface);
+    let refused = Formatter::new(plan).unwrap().finish(&handle).err().unwrap();
+    assert!(matches!(refused, FormatError::NotFilled));
+}
+
+#[test]
+fn a_format_that_is_resumed_gives_the_same_volume() {
+    let memory = Memory::new(vec![0; VOLUME_BYTES as usize]);
+    let first = Formatter::new(plan(Method::AesXts256, 512)).unwrap();
+    first.writer(&memory).write_all_at(&mut pattern(0, 4096), 0).unwrap();
+    let (sealed, layout) = (first.sealed_metadata(), first.formatted().layout.clone());
+    let recovery_password = first.formatted().recovery_password.duplicate();
+    let second = Formatter::resume(&sealed, layout, recovery_password).unwrap();
+    assert_eq!(second.sealed_metadata(), sealed);
+    assert_eq!(second.coverage(), Coverage::UsedSpaceOnly);
+    second.writer(&memory).write_all_at(&mut pattern(4096, 4096), 4096).unwrap();
+    let second = second.with_password(Password::new("p\u{e4}ssw\u{1f512}rd").unwrap());
+    let formatted = second.finish(&memory).unwrap();
+    let expected = first.formatted().external_key.as_ref().unwrap();
+    let found = formatted.external_key.as_ref().unwrap();
+    assert_eq!((&found.name, &*found.contents), (&expected.name, &*expected.contents));
+    let device: SharedDevice = Arc::new(memory);
+    let metadata = formatted.verify(&device).unwrap();
+    let key = ExternalKey::from_bek(&found.contents).unwrap();
+    let key = metadata.unlock(&Secret::ExternalKey(key)).unwrap();
+    let volume = Volume::open(Arc::clone(&device), &metadata, &key).unwrap();
+    let mut plain = vec![0; 8192];
+    volume.read_exact_at(&mut plain, 0).unwrap();
+    assert!(plain == pattern(0, 8192), "written before and after");
+}
+
+#[test]
+fn sealed_metadata_that_is_not_this_volumes_is_refused() {
+    let mut plan = plan(Method::AesXts128, 512);
+    plan.password = None;
+    let formatter = Formatter::new(plan).unwrap();
+    let Formatted { layout, recovery_password, .. } = formatter.formatted();
+    let sealed = formatter.sealed_metadata();
+    let resume = |sealed: &[u8], layout: &Layout| {
+        Formatter::resume(sealed, layout.clone(), recovery_password.duplicate())
+    };
+    for length in [0, 511, 512, 576, sealed.len() / 2] {
+        assert!(resume(&sealed[..length], layout).is_err(), "cut at {length}");
+    }
+    // Each of these bytes counts: boot sector, block, checksum, seal.
+    for at in [3, 0x1D, 0x60, 0x1FE, 513, 600, 800, sealed.len() - 1] {
+        let mut changed = sealed.clone();
+        changed[at] ^= 0x80;
+        let resumed = resume(&changed, layout);
+        // The partition's first sector may be any number.
+        assert_eq!(resumed.is_ok(), at == 0x1D, "byte {at:#x}");
+    }
+    let mut longer = sealed.clone();
+    longer.extend_from_slice(&[0, 1]);
+    let refused = resume(&longer, layout).err().unwrap();
+    assert!(matches!(refused, ResumeError::OtherVolume { what: "something follows the metadata" }));
+    longer.resize(1 << 20, 0);
+    assert!(matches!(resume(&longer, layout), Err(ResumeError::OtherVolume { what: "it is too long" })));
+    for other in [
+        Layout::within_file_system(VOLUME_BYTES, 4096).unwrap(),
+        Layout::within_file_system(VOLUME_BYTES * 2, 512).unwrap(),
+        Layout::behind_file_system(VOLUME_BYTES, 512).unwrap(),
+    ] {
+        assert!(resume(&sealed, &other).is_err(), "{other:?}");
+    }
+    let other = RecoveryPassword::parse(GIVEN).unwrap();
+    let refused = Formatter::resume(&sealed, layout.clone(), other).err().unwrap();
+    assert!(matches!(refused, ResumeError::Locked(_)), "{refused:?}");
+}
+
+#[test]
+fn a_copy_that_differs_in_one_byte_is_not_verified() {
+    let memory = Memory::new(vec![0; VOLUME_BYTES as usize]);
+    let mut plan = plan(Method::AesXts128, 512);
+    plan.password = None;
+    let formatted = Formatter::new(plan).unwrap().finish(&memory).unwrap();
+    let places = formatted.layout.areas_bytes();
+    // Behind everything that is used, where no reader looks.
+    let offset_bytes = places[2] + 0xFFFF;
+    memory.0.lock().unwrap()[offset_bytes as usize] ^= 1;
+    let refused = formatted.verify(&memory).unwrap_err();
+    assert!(matches!(refused, VerifyError::Differs { offset_bytes: at, .. } if at == offset_bytes));
+}
+
+#[test]
+fn an_existing_volume_is_written_through_its_own_key() {
+    let memory = Arc::new(Memory::new(crate::testing::volume_bytes()));
+    let device: SharedDevice = Arc::clone(&memory) as SharedDevice;
+    let metadata = Metadata::read(&device).unwrap();
+    let key = metadata.unlock(&crate::testing::external_key()).unwrap();
+    let writer = VolumeWriter::of_volume(Arc::clone(&memory), &device, &metadata, &key).unwrap();
+    let places = [(0, 8192), (4096, 8192), (40 << 20, 512)];
+    for (offset_bytes, length) in places {
+        writer.write_all_at(&mut pattern(offset_bytes, length), offset_bytes).unwrap();
+    }
+    let volume = Volume::open(Arc::clone(&device), &metadata, &key).unwrap();
+    for (offset_bytes, length) in places {
+        let mut found = vec![0; length];
+        volume.read_exact_at(&mut found, offset_bytes).unwrap();
+        assert!(found == pattern(offset_bytes, length), "{offset_bytes:#x}");
+    }
+}
+
+#[test]
+fn an_existing_volume_with_anything_odd_about_it_is_not_written() {
+    let device = |bytes| -> SharedDevice { Arc::new(Memory::new(bytes)) };
+    let refused = |bytes: Vec<u8>| {
+        let device = device(bytes);
+        let metadata = Metadata::read(&device).unwrap();
+        let key = metadata.unlock(&crate::testing::external_key()).unwrap();
+        VolumeWriter::of_volume(Memory::new(Vec::new()), &device, &metadata, &key).err().unwrap()
+    };
+    let mut damaged = crate::testing::volume_bytes();
+    damaged[crate::testing::AREAS[1] + 100] ^= 1;
+    assert!(matches!(refused(damaged), NotWritable::Unsound(_)));
+    let mut tampered = crate::testing::volume_bytes();
+    // The next nonce: no reader misses it, and the sealed hash covers it.
+    crate::testing::edit_blocks(&mut tampered, |block| block[64 + 32] ^= 1);
+    assert!(matches!(refused(tampered), NotWritable::Unproven(crate::Integrity::Tampered)));
+}
+
 /// Writes until a given write, then refuses like a pulled drive.
 struct CutOff {
     file: File,
@@ -119,13 +299,19 @@ struct CutOff {
 }
 
 impl WriteAt for CutOff {
-    fn write_all_at(&self, data: &[u8], offset_bytes: u64) -> io::Result<()> {
+    fn write_all_at(&self, data: &mut [u8], offset_bytes: u64) -> Result<(), WriteError> {
         let mut left = self.writes_left.lock().unwrap();
-        *left = left.checked_sub(1).ok_or(io::ErrorKind::NotConnected)?;
+        let gone = || WriteError {
+            offset_bytes,
+            length_bytes: data.len(),
+            kind: WriteErrorKind::Gone,
+            source: None,
+        };
+        *left = left.checked_sub(1).ok_or_else(gone)?;
         WriteAt::write_all_at(&self.file, data, offset_bytes)
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&self) -> Result<(), WriteError> {
         Ok(())
     }
 }
@@ -155,7 +341,7 @@ fn two_volumes_share_no_secret() {
         let mut plan = plan(Method::AesCbc256, 512);
         plan.password = None;
         let formatter = Formatter::new(plan).unwrap();
-        let formatted = formatter.formatted_for_test();
+        let formatted = formatter.formatted();
         assert!(secrets.insert(formatted.recovery_password.reveal().as_bytes().to_vec()));
         assert!(secrets.insert(formatted.volume_id.to_bytes().to_vec()));
         assert!(secrets.insert(formatted.fvek.to_vec()));

@@ -1,6 +1,6 @@
 //! Reads a formatted volume back: every copy, every protector, the sector key.
 
-use block::ReadAt;
+use block::{ReadAt, ReadError};
 
 use super::Formatted;
 use crate::{
@@ -21,6 +21,23 @@ pub enum VerifyError {
         copies: Vec<CopyReport>,
         /// The warnings.
         warnings: Vec<Warning>,
+    },
+    /// The boot sector or a copy cannot be read back.
+    #[error("reading {what} back")]
+    Read {
+        /// What.
+        what: &'static str,
+        /// How the device failed.
+        #[source]
+        source: ReadError,
+    },
+    /// The boot sector or a copy reads back with other bytes.
+    #[error("{what} at {offset_bytes:#x} is not what was written")]
+    Differs {
+        /// What.
+        what: &'static str,
+        /// The first byte that differs.
+        offset_bytes: u64,
     },
     /// A protector does not open.
     #[error("opening the new volume with its {kind}")]
@@ -43,11 +60,15 @@ pub enum VerifyError {
 }
 
 impl Formatted {
-    /// Proves that a reader finds three good copies and that each secret opens the volume.
+    /// Proves that boot sector and copies are on the medium to the last byte, that a reader finds
+    /// three good copies, and that each secret opens the volume.
+    ///
+    /// `device` must read from the medium: [`block::Target::forget_cached`].
     ///
     /// # Errors
     /// What does not hold: see [`VerifyError`].
     pub fn verify(&self, device: &dyn ReadAt) -> Result<Metadata, VerifyError> {
+        self.compare(device)?;
         let metadata = Metadata::read(device).map_err(VerifyError::Metadata)?;
         let are_good = metadata.copies.iter().all(|copy| copy.health == CopyHealth::Good);
         if !are_good || metadata.copies.len() != 3 || !metadata.warnings.is_empty() {
@@ -67,6 +88,21 @@ impl Formatted {
             self.check(&metadata, "startup key", &Secret::ExternalKey(key))?;
         }
         Ok(metadata)
+    }
+
+    fn compare(&self, device: &dyn ReadAt) -> Result<(), VerifyError> {
+        let first = self.first_sector();
+        let copies = self.layout.areas_bytes().map(|place| ("a copy of the metadata", &self.area, place));
+        for (what, expected, place) in copies.into_iter().chain([("the boot sector", &first, 0)]) {
+            let mut found = vec![0; expected.len()];
+            device.read_exact_at(&mut found, place).map_err(|source| VerifyError::Read { what, source })?;
+            let difference = found.iter().zip(expected).position(|(found, expected)| found != expected);
+            if let Some(index) = difference {
+                let offset_bytes = place.saturating_add(index as u64);
+                return Err(VerifyError::Differs { what, offset_bytes });
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, metadata: &Metadata, kind: &'static str, secret: &Secret) -> Result<(), VerifyError> {

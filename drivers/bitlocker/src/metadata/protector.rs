@@ -56,8 +56,8 @@ pub(crate) enum Lock {
     Clear { key: Key256, vmk: Sealed },
     /// By a secret that is stretched with a salt.
     Stretched { salt: [u8; 16], vmk: Sealed },
-    /// By an external key.
-    External { vmk: Sealed },
+    /// By an external key, which is also kept here, sealed under the VMK.
+    External { vmk: Sealed, kept: Option<Sealed> },
     /// Not by anything that a datacentre has.
     Closed,
 }
@@ -132,7 +132,10 @@ fn sort(properties: &[Datum<'_>], priority: u16) -> (ProtectorKind, Lock) {
     }
     // An external key needs no property of its own: the use-key datum may be missing (spec §8).
     match kind_of_priority(priority) {
-        ProtectorKind::ExternalKey => (ProtectorKind::ExternalKey, Lock::External { vmk }),
+        ProtectorKind::ExternalKey => {
+            let kept = property(properties, DatumType::USE_KEY).and_then(|datum| kept_key(datum.body));
+            (ProtectorKind::ExternalKey, Lock::External { vmk, kept })
+        }
         _ => closed,
     }
 }
@@ -160,6 +163,12 @@ fn stretch_fields(body: &[u8]) -> Option<(ProtectorKind, [u8; 16])> {
         _ => return None,
     };
     Some((kind, array_at(body, 4)?))
+}
+
+/// Method 2, flags 2, nested datums.
+fn kept_key(body: &[u8]) -> Option<Sealed> {
+    let mut nested = nested(body, 4)?.map_while(Result::ok);
+    nested.find(|datum| datum.kind == DatumType::SEALED).and_then(|datum| Sealed::parse(datum.body))
 }
 
 /// Method 2, flags 2, key.

@@ -240,6 +240,7 @@ fn assemble(volume: &dyn ReadAt, boot: BootSector, chosen: Chosen) -> Metadata {
         fvek: block.fvek,
         validation: block.validation,
         block_sha256: block.sha256,
+        extended_flags: block.virtualisation.and_then(|datum| datum.flags),
     }
 }
 

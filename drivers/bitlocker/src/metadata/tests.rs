@@ -323,7 +323,7 @@ fn a_sector_key_of_an_unknown_method_is_refused_as_such() {
         .protectors
         .iter()
         .find_map(|protector| match &protector.lock {
-            protector::Lock::External { vmk } => vmk.open_key_256(key.key()).ok(),
+            protector::Lock::External { vmk, .. } => vmk.open_key_256(key.key()).ok(),
             _ => None,
         })
         .unwrap();

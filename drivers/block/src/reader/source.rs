@@ -138,7 +138,7 @@ impl Drop for FileSource {
 
 /// Whether an error means that this descriptor takes no direct reads, rather than that the bytes
 /// cannot be read.
-pub(super) fn refuses_direct(error: &io::Error) -> bool {
+pub(crate) fn refuses_direct(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS))
 }

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rig::pack::{gpt, volume};
+use block::partitions::PARTITION_START_BYTES;
+use rig::pack::volume;
 use rig::process;
 use rig::setup::Tools;
 use tempfile::TempDir;
@@ -71,7 +72,7 @@ fn dislocker(drive: &Drive) -> Result<Command> {
     let program = process::on_path("dislocker-fuse").context("dislocker is not installed")?;
     let mut command = Command::new(program);
     command.arg("-r").arg("-V").arg(drive.image());
-    command.arg("-O").arg(gpt::PARTITION_START_BYTES.to_string());
+    command.arg("-O").arg(PARTITION_START_BYTES.to_string());
     // A secret of the rig's own making; a real one would not be put there.
     command.arg(format!("--recovery-password={}", drive.json.recovery_password));
     command.args(["--", "-f"]);

@@ -5,7 +5,6 @@
 //! encrypted by all processors at once, each in its own buffer.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,13 +13,13 @@ use std::thread;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bitlocker::format::{Formatter, Layout, Plan, WriteAt};
-use bitlocker::{Method, Password, RecoveryPassword};
-use block::{FileDevice, Window};
+use bitlocker::format::{Coverage, Formatter, Layout, Plan};
+use bitlocker::{Method, Password, RecoveryPassword, VolumeWriter};
+use block::partitions::{Guid, NewTable, PARTITION_START_BYTES, write_gpt};
+use block::{FileDevice, Target, Window, WriteAt, WriteError, WriteWindow};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-use super::gpt::{self, PARTITION_START_BYTES};
 use super::plan::{Cipher, PackPlan};
 use super::random;
 
@@ -52,12 +51,19 @@ pub fn seal(plan: &PackPlan, plain: &Path, image: &Path, secrets: &Secrets) -> R
         layout.file_system_bytes() >= file_system_bytes,
         "BitLocker's areas would overlap the file system"
     );
-    let drive = File::options().read(true).write(true).create_new(true).open(image);
-    let drive = drive.with_context(|| format!("creating {}", image.display()))?;
-    gpt::write(&drive, volume_bytes, plan.sector_bytes, random::guid()?)?;
+    let table = NewTable {
+        drive_bytes: NewTable::drive_bytes_for(volume_bytes),
+        sector_bytes: plan.sector_bytes,
+        drive_id: Guid(random::guid()?),
+        partition_id: Guid(random::guid()?),
+    };
+    let drive =
+        Target::create_image(image, table.drive_bytes, plan.sector_bytes).context("creating the image")?;
+    let drive = Unhurried(drive);
+    write_gpt(&drive, &table).context("making its partition")?;
     let formatter = Formatter::new(format_plan(plan, layout, secrets)?).context("preparing BitLocker")?;
-    let partition = Partition(drive);
-    encrypt(&plain, &formatter, &partition)?;
+    let partition = WriteWindow::new(&drive, PARTITION_START_BYTES, volume_bytes);
+    encrypt(&plain, &formatter.writer(&partition))?;
     let formatted = formatter.finish(&partition).context("sealing the volume")?;
     let device = FileDevice::open(image).context("opening the sealed drive")?;
     let window = Window::new(Arc::new(device), PARTITION_START_BYTES, volume_bytes)
@@ -81,27 +87,27 @@ fn format_plan(plan: &PackPlan, layout: Layout, secrets: &Secrets) -> Result<Pla
         password: Some(Password::new(&secrets.password).context("the password")?),
         recovery_password: Some(recovery_password),
         has_external_key: false,
+        coverage: Coverage::UsedSpaceOnly,
         first_sector_of_partition: u32::try_from(PARTITION_START_BYTES / u64::from(plan.sector_bytes))?,
         time: SystemTime::now(),
     })
 }
 
-/// The image from where its partition begins.
-struct Partition(File);
+/// An image that is not waited for: what the rig makes can be made again.
+struct Unhurried(Target);
 
-impl WriteAt for Partition {
-    fn write_all_at(&self, data: &[u8], offset_bytes: u64) -> io::Result<()> {
-        FileExt::write_all_at(&self.0, data, PARTITION_START_BYTES + offset_bytes)
+impl WriteAt for Unhurried {
+    fn write_all_at(&self, data: &mut [u8], offset_bytes: u64) -> Result<(), WriteError> {
+        self.0.write_all_at(data, offset_bytes)
     }
 
-    fn flush(&self) -> io::Result<()> {
-        // What the rig makes can be made again; waiting for the medium would only cost time.
+    fn flush(&self) -> Result<(), WriteError> {
         Ok(())
     }
 }
 
-/// Takes all data of `plain` through the formatter, several slices at once.
-fn encrypt(plain: &File, formatter: &Formatter, partition: &Partition) -> Result<()> {
+/// Takes all data of `plain` through the cipher, several slices at once.
+fn encrypt<W: WriteAt>(plain: &File, volume: &VolumeWriter<W>) -> Result<()> {
     let slices = Mutex::new(slices(plain)?.into_iter());
     let thread_count = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
@@ -112,7 +118,7 @@ fn encrypt(plain: &File, formatter: &Formatter, partition: &Partition) -> Result
                 let Some(slice) = next else { return Ok(()) };
                 buffer.resize(usize::try_from(slice.end - slice.start)?, 0);
                 plain.read_exact_at(&mut buffer, slice.start).context("reading the unsealed volume")?;
-                formatter.write_at(partition, slice.start, &mut buffer).context("encrypting")?;
+                volume.write_all_at(&mut buffer, slice.start).context("encrypting")?;
             }
         };
         let workers: Vec<_> = (0..thread_count).map(|_| scope.spawn(work)).collect();

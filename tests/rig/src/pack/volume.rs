@@ -48,7 +48,7 @@ pub fn make(path: &Path, length_bytes: u64, sector_bytes: u32) -> Result<()> {
     mkntfs.args(["--force", "--quick", "--quiet", "--no-indexing", "--cluster-size", "4096"]);
     mkntfs.args(["--heads", "255", "--sectors-per-track", "63", "--label", "DRAYAGE"]);
     mkntfs.arg("--sector-size").arg(sector_bytes.to_string());
-    let start = super::gpt::PARTITION_START_BYTES / u64::from(sector_bytes);
+    let start = block::partitions::PARTITION_START_BYTES / u64::from(sector_bytes);
     mkntfs.arg("--partition-start").arg(start.to_string());
     process::output(mkntfs.arg(path)).map(drop)
 }
