@@ -68,6 +68,7 @@ pub(crate) mod name {
         RANGE = "x-ms-range";
         RANGE_GET_CONTENT_MD5 = "x-ms-range-get-content-md5";
         REQUEST_ID = "x-ms-request-id";
+        SNAPSHOT = "x-ms-snapshot";
         RETRY_AFTER = "retry-after";
         RETRY_AFTER_MS = "retry-after-ms";
         VERSION = "x-ms-version";

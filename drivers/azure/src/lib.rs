@@ -28,8 +28,8 @@
 //!
 //! # Limits
 //! Metadata names reach the service in lower case (HTTP/1.1 clients of this family send header
-//! names so; the service compares them without regard to case). Snapshots are listed
-//! and read; append blobs and versions are left alone. Azure Files is not here yet.
+//! names so; the service compares them without regard to case). Snapshots are taken,
+//! listed and read; append blobs and versions are left alone. Azure Files is not here yet.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(

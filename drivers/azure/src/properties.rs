@@ -1,4 +1,4 @@
-//! What a blob is: properties and metadata, read and replaced; and its deletion.
+//! What a blob is: properties and metadata, read and replaced; its snapshots and its deletion.
 //!
 //! azure-storage.md §7.6: a HEAD answer has its error code in a header only.
 
@@ -154,6 +154,19 @@ impl Account {
         let call = Call::new(Operation::SetProperties, Method::Put, Resource::Blob(path))
             .query("comp", "properties");
         self.write(LeaseId::apply(lease, condition.apply(headers.apply_properties(call)?))).await
+    }
+
+    /// Takes a snapshot of the blob as it is now; gives its time, by which it is named.
+    ///
+    /// # Errors
+    /// What the service answers.
+    pub async fn snapshot(&self, path: &BlobPath, condition: &Condition) -> Result<String, StorageError> {
+        let call =
+            Call::new(Operation::Snapshot, Method::Put, Resource::Blob(path)).query("comp", "snapshot");
+        let call = condition.apply(call);
+        let reply = self.exchange(&call).await?;
+        let time = reply.header(name::SNAPSHOT).map(str::to_owned);
+        time.ok_or_else(|| missing(&call, &reply, "x-ms-snapshot"))
     }
 
     /// Deletes a blob.

@@ -6,6 +6,7 @@ use model::Exit;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::preview::{self, PreviewArguments};
 
 /// Packs data onto drives for an Azure Import/Export station. Needs no Windows.
 #[derive(Debug, Parser)]
@@ -21,15 +22,21 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Say what a blob list selects for export, and how many drives that needs.
+    #[command(after_help = EXIT_CODES)]
+    PreviewExport(PreviewArguments),
+}
 
 impl Command {
     /// Runs it.
     ///
     /// # Errors
     /// What ended it, with the exit code.
-    pub fn run(self, _console: &Console) -> Result<Exit, Failure> {
-        match self {}
+    pub fn run(self, console: &Console) -> Result<Exit, Failure> {
+        match self {
+            Command::PreviewExport(arguments) => preview::run(&arguments, console),
+        }
     }
 }
 

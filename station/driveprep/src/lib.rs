@@ -4,11 +4,13 @@
 //! output, talk to standard error. One module a command; what several share lies beside them. The
 //! library is there for the program, its tests and the fuzz targets; nothing else may depend on it.
 
+pub mod account;
 pub mod cli;
 pub mod console;
 pub mod failure;
 pub mod inputs;
 pub mod lint;
+pub mod preview;
 pub mod work;
 
 use std::ffi::OsString;

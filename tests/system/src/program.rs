@@ -1,4 +1,4 @@
-//! The station's program, started as a person would start it: for exit codes, signals and kills.
+//! Our programs, started as a person would start them: for exit codes, signals and kills.
 //!
 //! Built once a test process, with the profile and into the target folder of the tests themselves.
 
@@ -21,13 +21,19 @@ use crate::workspace;
 /// No run of a small drive takes longer, however busy the machine.
 const RUN_TIME_MAX: Duration = Duration::from_secs(180);
 
-/// Where the program is; built when this is first asked.
+/// Where `station` is; built when this is first asked.
 pub fn station() -> &'static Path {
     static STATION: OnceLock<PathBuf> = OnceLock::new();
-    STATION.get_or_init(|| build().expect("the station can be built"))
+    STATION.get_or_init(|| build("station").expect("the station can be built"))
 }
 
-fn build() -> Result<PathBuf> {
+/// Where `driveprep` is; built when this is first asked.
+pub fn driveprep() -> &'static Path {
+    static DRIVEPREP: OnceLock<PathBuf> = OnceLock::new();
+    DRIVEPREP.get_or_init(|| build("driveprep").expect("driveprep can be built"))
+}
+
+fn build(program: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("asking for this test's own path")?;
     let profile_folder = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?;
     let target = profile_folder.parent().context("a profile's folder lies in the target folder")?;
@@ -36,7 +42,7 @@ fn build() -> Result<PathBuf> {
         Some(profile) => profile,
     };
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--package", "station", "--profile", profile, "--target-dir"]);
+    build.args(["build", "--quiet", "--package", program, "--profile", profile, "--target-dir"]);
     // What cargo told this test about its own package would make build scripts that ask for it run
     // again, and everything above them with them, in this build and in the next one of the tests.
     let of_test = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));
@@ -49,7 +55,7 @@ fn build() -> Result<PathBuf> {
     if !status.success() {
         bail!("cargo build ended with {status}");
     }
-    Ok(profile_folder.join("station"))
+    Ok(profile_folder.join(program))
 }
 
 /// Before a bay: state, logs and credential in a scratch folder, one destination.
@@ -156,9 +162,14 @@ impl Desk {
     }
 }
 
-/// The program without any argument, and without what this machine's environment would add.
+/// The station without any argument, and without what this machine's environment would add.
 pub fn plain() -> Command {
-    let mut command = Command::new(station());
+    bare(station())
+}
+
+/// A program of ours without any argument, and without what this machine's environment would add.
+pub fn bare(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for variable in ["DRAYAGE_CREDENTIAL", "DRAYAGE_STATE", "DRAYAGE_LOG", "STATE_DIRECTORY"] {
         command.env_remove(variable);
     }
@@ -213,7 +224,7 @@ impl Running {
         let output = TempDir::new()?;
         let file = |name: &str| fs::File::create(output.path().join(name));
         let child =
-            command.stdout(file("out")?).stderr(file("err")?).spawn().context("starting the station")?;
+            command.stdout(file("out")?).stderr(file("err")?).spawn().context("starting the program")?;
         Ok(Running(Arc::new(Inner { child: Mutex::new(child), output })))
     }
 
@@ -254,7 +265,7 @@ impl Running {
             }
             if Instant::now() > deadline {
                 self.kill();
-                bail!("the station does not end; it said:\n{}{}", self.said("out")?, self.said("err")?);
+                bail!("the program does not end; it said:\n{}{}", self.said("out")?, self.said("err")?);
             }
             sleep(Duration::from_millis(5));
         }

@@ -320,8 +320,15 @@ async fn names_and_listing(account: &Account) {
     assert_eq!(missing.kind(), ErrorKind::ContainerNotFound);
     assert_eq!(account.containers("name").await.unwrap(), ["names"]);
     assert!(account.containers("").await.unwrap().len() > 1);
-    let with_snapshots = account.list("names", "a/").with_snapshots().collect().await.unwrap();
-    assert_eq!(with_snapshots, some, "none was taken");
+    let blob = path("names/a/b/c.txt");
+    let taken = account.snapshot(&blob, &Condition::None).await.unwrap();
+    put(account, "names/a/b/c.txt", b"changed").await.unwrap();
+    let versions = account.list("names", "a/b/").with_snapshots().collect().await.unwrap();
+    let snapshots: Vec<_> = versions.iter().filter_map(|blob| blob.snapshot.as_deref()).collect();
+    assert_eq!((versions.len(), snapshots), (2, vec![taken.as_str()]));
+    assert_eq!(account.properties_of(&blob, Some(&taken)).await.unwrap().unwrap().length_bytes, 1);
+    let old = account.download_range(&blob, Some(&taken), 0..7, &Condition::None).await.unwrap();
+    assert_eq!(old, "x");
     account.create_container("$root").await.unwrap();
     put(account, "$root/top.txt", b"x").await.unwrap();
     assert_eq!(account.download(&path("$root/top.txt"), None).await.unwrap(), "x");

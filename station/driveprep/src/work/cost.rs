@@ -8,15 +8,15 @@ use manifest::limits::RANGE_BYTES_MAX;
 use super::{Item, ItemKind};
 
 /// Clusters of volumes up to 16 TiB.
-const CLUSTER_BYTES: u64 = 4 << 10;
+pub const CLUSTER_BYTES: u64 = 4 << 10;
 /// One record of the file table.
-const RECORD_BYTES: u64 = 1 << 10;
+pub const RECORD_BYTES: u64 = 1 << 10;
 /// Kept for the file system's own files and the BitLocker regions.
 const FIXED_BYTES: u64 = 256 << 20;
 /// What an entry of the manifest takes besides its blocks: §6.4.
-const ENTRY_BYTES: u64 = 600;
+pub const ENTRY_BYTES: u64 = 600;
 /// What a block or range of the manifest takes: §6.4.
-const PART_BYTES: u64 = 120;
+pub const PART_BYTES: u64 = 120;
 /// Longest text that the entry's constant allows for both paths together; longer ones are added.
 const PATHS_BYTES: u64 = 200;
 
