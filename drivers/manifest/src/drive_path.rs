@@ -195,7 +195,8 @@ fn check_name(level: usize, name: &str) -> Result<(), DrivePathError> {
     if is_device_name(name) { Err(DrivePathError::DeviceName { found: found() }) } else { Ok(()) }
 }
 
-fn is_device_name(name: &str) -> bool {
+/// Whether the name is a device's for Windows: `NUL`, `COM1` and the like, in any case.
+pub fn is_device_name(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     if matches!(upper.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" | "CLOCK$") {
         return true;

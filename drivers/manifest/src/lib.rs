@@ -51,5 +51,5 @@ pub use reader::{
 };
 pub use rule::Rule;
 pub use side_file::{Metadata, Properties, SideFileError, SideFileFault};
-pub use writer::{ManifestWriteError, ManifestWriter, block_length_bytes};
+pub use writer::{ManifestWriteError, ManifestWriter, block_length_bytes, is_text_writable};
 pub use xml::{Place, XmlFault};

@@ -176,6 +176,11 @@ impl BlockEntry {
     }
 }
 
+/// Whether a manifest can hold the text: a path with another character cannot be written into one.
+pub fn is_text_writable(text: &str) -> bool {
+    is_writable(text)
+}
+
 /// The block length for a blob of this length: 4 MiB, or for blobs that need more than 50,000 of
 /// those the smallest multiple of 4 MiB that does.
 pub fn block_length_bytes(blob_length_bytes: u64) -> u64 {
@@ -279,5 +284,8 @@ mod tests {
         writer.list(&list(ListKind::Blobs)).unwrap();
         let error = writer.blob(&entry("con/a\u{1}")).unwrap_err();
         assert!(matches!(error, ManifestWriteError::Text { element: "BlobPath", .. }), "{error}");
+        assert!(
+            !is_text_writable("con/a\u{1}") && !is_text_writable("\u{FFFE}") && is_text_writable("con/é")
+        );
     }
 }

@@ -84,4 +84,5 @@ pub use resolve::ResolveError;
 pub use runs::RunFault;
 pub use stream::{Compressed, Damage, Stream, StreamContent, StreamError};
 pub use sweep::{SweepError, SweepProgress};
+pub use upcase::folded_name;
 pub use volume::{IndexSize, OpenError, Volume};

@@ -5,7 +5,17 @@
 
 mod standard;
 
+use std::sync::OnceLock;
+
 use crate::wtf8;
+
+/// A name as a volume with the table of current Windows compares it: two names of one directory clash
+/// exactly when these are equal.
+pub fn folded_name(name: &str) -> Vec<u16> {
+    static TABLE: OnceLock<UpCase> = OnceLock::new();
+    let table = TABLE.get_or_init(UpCase::standard);
+    name.encode_utf16().map(|unit| table.unit(unit)).collect()
+}
 
 /// Length of `$UpCase`: one unit for each of 65,536.
 pub(crate) const TABLE_BYTES: u64 = 131_072;
@@ -55,6 +65,13 @@ impl UpCase {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_clash_when_they_differ_only_in_case() {
+        assert_eq!(folded_name("Été.TXT"), folded_name("ÉTÉ.txt"));
+        assert_ne!(folded_name("straße"), folded_name("STRASSE"));
+        assert_ne!(folded_name("e\u{301}"), folded_name("é"));
+    }
 
     fn bytes(table: &UpCase) -> Vec<u8> {
         table.table.iter().flat_map(|unit| unit.to_le_bytes()).collect()

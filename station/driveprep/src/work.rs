@@ -18,6 +18,7 @@ mod builder;
 pub mod cost;
 mod dataset;
 mod drive;
+pub mod fill;
 mod frozen;
 pub mod scan;
 
@@ -107,6 +108,11 @@ impl Work {
     /// That directory.
     pub fn directory(&self, id: DirectoryId) -> &Directory {
         &self.directories[id.0 as usize]
+    }
+
+    /// Where that directory is read.
+    pub fn directory_path(&self, id: DirectoryId) -> PathBuf {
+        self.dataset(self.directory(id).dataset).source.join(self.below(id, '/'))
     }
 
     /// How many items there are.
@@ -208,7 +214,7 @@ impl<'a> Item<'a> {
             return dataset.source.clone();
         }
         // One allocation: at a million items, joining level by level is most of the time.
-        let mut path = dataset.source.join(self.work.below(self.record.directory, '/')).into_os_string();
+        let mut path = self.work.directory_path(self.record.directory).into_os_string();
         path.push(self.name());
         path.into()
     }
@@ -230,4 +236,4 @@ impl<'a> Item<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -22,5 +22,5 @@ pub use class::Class;
 pub use digest::Md5Digest;
 pub use disposition::ImportDisposition;
 pub use exit::Exit;
-pub use naming::BlobPath;
+pub use naming::{BlobPath, SharePath};
 pub use serial::DriveId;

@@ -1,9 +1,13 @@
-//! Names in the storage account: what a container and a blob may be called.
+//! Names in the storage account: what a container and a blob may be called, and a share and its files.
 //!
 //! azure-import-export.md §1.8 and azure-storage.md §7.4. Names are kept exactly as the manifest
 //! writes them: never percent-decoded, never normalised.
 
+mod share_path;
+
 use std::fmt;
+
+pub use share_path::{SHARE_DEPTH_MAX, SHARE_NAME_UNITS_MAX, SHARE_PATH_CHARS_MAX, SharePath};
 
 /// Longest blob name in characters.
 pub const BLOB_NAME_CHARS_MAX: usize = 1_024;
@@ -107,10 +111,40 @@ pub enum NameError {
         found: String,
     },
     /// The service strips them, so two names would become one.
-    #[error("the blob name ends with {found:?}, which the storage service strips")]
+    #[error("the name ends with {found:?}, which the storage service strips")]
     StrippedEnd {
         /// The last character.
         found: char,
+    },
+    /// A path below a share is 1 to 2,048 characters.
+    #[error("the path in the share has {found} characters; 1 to {SHARE_PATH_CHARS_MAX} are allowed")]
+    SharePathLength {
+        /// Characters found.
+        found: usize,
+    },
+    /// Directories of a share have a greatest depth.
+    #[error("the path in the share has {found} levels; at most {SHARE_DEPTH_MAX} are allowed")]
+    ShareDepth {
+        /// Levels found.
+        found: usize,
+    },
+    /// A file or directory of a share has a name of 1 to 255 UTF-16 units.
+    #[error("a name in the share has {found} UTF-16 units; 1 to {SHARE_NAME_UNITS_MAX} are allowed")]
+    ShareNameLength {
+        /// Units found.
+        found: usize,
+    },
+    /// Characters that names in a share cannot have.
+    #[error("a name in the share has the character {found:?}, which file shares do not take")]
+    ShareCharacter {
+        /// The character.
+        found: char,
+    },
+    /// Names of devices.
+    #[error("{found:?} is the name of a device, which file shares do not take")]
+    ShareReserved {
+        /// The name.
+        found: String,
     },
     /// Control characters cannot be carried in a URL's path faithfully.
     #[error("the blob name has the control character U+{found:04X}")]
