@@ -10,6 +10,7 @@ pub mod console;
 pub mod failure;
 pub mod inputs;
 pub mod lint;
+pub mod open;
 pub mod preview;
 pub mod work;
 

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::status::DriveStatus;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -36,6 +38,35 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The ending of a command about a drive with this status. `CompletedWithErrors` says that
+    /// something is missing; who knows what makes it [`Exit::VerificationFailed`] or
+    /// [`Exit::MediaErrors`].
+    pub fn of_drive(status: DriveStatus) -> Exit {
+        match status {
+            DriveStatus::Completed | DriveStatus::CompletedWithWarnings => Exit::Success,
+            DriveStatus::CompletedWithErrors => Exit::Incomplete,
+            DriveStatus::DiskNotFound | DriveStatus::ManifestDriveIdMismatch => Exit::WrongDrive,
+            DriveStatus::DiskOperationFailed => Exit::MediaErrors,
+            DriveStatus::VolumeNotNtfs => Exit::NotRetryable,
+            DriveStatus::BitLockerVolumeNotFound
+            | DriveStatus::BitLockerNotActivated
+            | DriveStatus::BitLockerProtectorNotFound
+            | DriveStatus::BitLockerKeyInvalid
+            | DriveStatus::BitLockerUnlockVolumeFailed
+            | DriveStatus::BitLockerFailed => Exit::UnlockFailed,
+            DriveStatus::ManifestNameInvalid
+            | DriveStatus::ManifestNameTooLong
+            | DriveStatus::ManifestNotFound
+            | DriveStatus::ManifestAccessDenied
+            | DriveStatus::ManifestCorrupted
+            | DriveStatus::ManifestFormatInvalid
+            | DriveStatus::ReadManifestFailed
+            | DriveStatus::BlobListFormatInvalid => Exit::Manifest,
+            DriveStatus::BlobRequestForbidden => Exit::Retryable,
+            DriveStatus::InternalError => Exit::Fatal,
+        }
+    }
+
     /// The process' code.
     pub fn code(self) -> u8 {
         match self {

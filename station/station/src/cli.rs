@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use proof::secrets::SecretFiles;
 
 /// Takes shipped drives into a storage account.
 #[derive(Debug, Parser)]
@@ -115,9 +116,20 @@ pub struct KeySource {
     /// File that holds the volume's password.
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// BEK file (startup or recovery key).
+    /// BEK file (startup or recovery key), or a file with an external key in base64.
     #[arg(long, value_name = "FILE")]
     pub bek: Option<PathBuf>,
+}
+
+impl KeySource {
+    /// The files, for whoever reads them.
+    pub fn files(&self) -> SecretFiles<'_> {
+        SecretFiles {
+            recovery_password: None,
+            password: self.password_file.as_deref(),
+            bek: self.bek.as_deref(),
+        }
+    }
 }
 
 const EXIT_CODES: &str = "\

@@ -22,31 +22,10 @@ pub fn of(phase: Phase, tally: &Tally, strict: bool) -> Exit {
 /// The ending of a drive with this status.
 pub fn of_status(status: DriveStatus, tally: &Tally, strict: bool) -> Exit {
     match status {
-        DriveStatus::Completed => Exit::Success,
         DriveStatus::CompletedWithWarnings if strict => Exit::Warnings,
-        DriveStatus::CompletedWithWarnings => Exit::Success,
         DriveStatus::CompletedWithErrors if tally.corrupted_chunks > 0 => Exit::VerificationFailed,
         DriveStatus::CompletedWithErrors if tally.unreadable_chunks > 0 => Exit::MediaErrors,
-        DriveStatus::CompletedWithErrors => Exit::Incomplete,
-        DriveStatus::DiskNotFound | DriveStatus::ManifestDriveIdMismatch => Exit::WrongDrive,
-        DriveStatus::DiskOperationFailed => Exit::MediaErrors,
-        DriveStatus::VolumeNotNtfs => Exit::NotRetryable,
-        DriveStatus::BitLockerVolumeNotFound
-        | DriveStatus::BitLockerNotActivated
-        | DriveStatus::BitLockerProtectorNotFound
-        | DriveStatus::BitLockerKeyInvalid
-        | DriveStatus::BitLockerUnlockVolumeFailed
-        | DriveStatus::BitLockerFailed => Exit::UnlockFailed,
-        DriveStatus::ManifestNameInvalid
-        | DriveStatus::ManifestNameTooLong
-        | DriveStatus::ManifestNotFound
-        | DriveStatus::ManifestAccessDenied
-        | DriveStatus::ManifestCorrupted
-        | DriveStatus::ManifestFormatInvalid
-        | DriveStatus::ReadManifestFailed
-        | DriveStatus::BlobListFormatInvalid => Exit::Manifest,
-        DriveStatus::BlobRequestForbidden => Exit::Retryable,
-        DriveStatus::InternalError => Exit::Fatal,
+        other => Exit::of_drive(other),
     }
 }
 

@@ -11,18 +11,19 @@ use ledger::SqliteLedger;
 use manifest::JobEntry;
 use model::Exit;
 use model::drive::{Phase, Suspension};
+use proof::bring_up::Device;
+use proof::secrets;
+use proof::verify::DigestPool;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use transfer::bring_up::Device;
 use transfer::progress::Progress;
 use transfer::task::{IngestSpec, Report, ingest};
-use transfer::verify::DigestPool;
 
 use crate::cli::IngestArguments;
 use crate::console::{Console, print_json};
 use crate::exit::{self, Failure};
-use crate::{secrets, state};
+use crate::state;
 
 /// Runs the command.
 ///
@@ -63,8 +64,8 @@ async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
     let job = read_job(&arguments.job).map_err(Failure::usage)?;
     let endpoint = Endpoint::parse(&arguments.to).context("--to").map_err(Failure::usage)?;
     let credential = arguments.credential.source().read().map_err(Failure::usage)?;
-    let secrets = secrets::collect(Some(&job), &arguments.keys)
-        .map_err(|cause| Failure { exit: Exit::UnlockFailed, cause })?;
+    let secrets = secrets::collect(Some(&job), &arguments.keys.files())
+        .map_err(|error| Failure { exit: Exit::UnlockFailed, cause: error.into() })?;
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
     let ca_certificates_pem = arguments.ca_file.as_ref().map(read).transpose().map_err(Failure::usage)?;
     let destination = endpoint.to_string();
@@ -132,7 +133,7 @@ fn stop_on_signals() -> anyhow::Result<watch::Receiver<bool>> {
     Ok(stopped)
 }
 
-fn report_refusal(as_json: bool, refusal: &transfer::bring_up::Refusal) {
+fn report_refusal(as_json: bool, refusal: &proof::bring_up::Refusal) {
     if as_json {
         print_json(
             &json!({"event": "summary", "status": refusal.status.as_str(), "message": refusal.message}),

@@ -10,17 +10,17 @@ use std::io::BufReader;
 use manifest::{BlobEntry, BlobKind, Credential, JobEntry, ListHeader, ManifestEvent, ManifestReader};
 use model::Exit;
 use model::status::SideFileStatus;
+use proof::bring_up::{self, Device, OpenDrive, RecognisedDrive, Refusal};
+use proof::chain;
+use proof::file;
+use proof::secrets;
+use proof::side::SideFiles;
 use serde_json::{Value, json};
-use transfer::bring_up::{self, Device, OpenDrive, RecognisedDrive, Refusal};
-use transfer::file;
-use transfer::run::chain;
-use transfer::side::SideFiles;
 
 use crate::cli::InspectArguments;
 use crate::console::{binary, print_json};
 use crate::exit::{self, Failure};
 use crate::ingest::read_job;
-use crate::secrets;
 
 /// Runs the command.
 ///
@@ -28,8 +28,8 @@ use crate::secrets;
 /// When arguments or the job cannot be read.
 pub async fn run(arguments: InspectArguments) -> Result<Exit, Failure> {
     let job = arguments.job.as_ref().map(read_job).transpose().map_err(Failure::usage)?;
-    let secrets = secrets::collect(job.as_ref(), &arguments.keys)
-        .map_err(|cause| Failure { exit: Exit::UnlockFailed, cause })?;
+    let secrets = secrets::collect(job.as_ref(), &arguments.keys.files())
+        .map_err(|error| Failure { exit: Exit::UnlockFailed, cause: error.into() })?;
     let mut findings = Findings { as_json: arguments.json, problem_count: 0 };
     tokio::task::spawn_blocking(move || {
         let inspected = inspect(&arguments, job, &secrets, &mut findings);
@@ -137,7 +137,7 @@ fn check_blob(
     }
     let metadata = entry.metadata.as_ref().or(list.and_then(|list| list.metadata.as_ref()));
     let properties = entry.properties.as_ref().or(list.and_then(|list| list.properties.as_ref()));
-    let (_, side) = side_files.load(metadata, properties);
+    let side = side_files.load(metadata, properties).statuses;
     for (name, status) in [("metadata", side.metadata), ("properties", side.properties)] {
         if let Some(status) = status.filter(|status| *status != SideFileStatus::Completed) {
             findings.problem(&entry.blob_path, status.as_str(), &format!("its {name} file"));

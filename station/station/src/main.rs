@@ -9,7 +9,6 @@ mod console;
 mod exit;
 mod ingest;
 mod inspect;
-mod secrets;
 mod state;
 
 use std::process::ExitCode;

@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use azure::BlobHeaders;
-use manifest::{BlobEntry, BlobKind, BlockId};
+use manifest::{BlobEntry, BlobKind};
 use model::status::ChunkStatus;
 use model::{BlobPath, Md5Digest};
+use proof::chunk::{ChunkEntry, Provable, chunk, chunk_bytes, chunk_count};
+use proof::file::FileContent;
+use proof::side::SideStatuses;
 use tokio::sync::OnceCell;
 
-use crate::outcome::{Ending, SideStatuses};
-use crate::plan::FileExtent;
+use crate::outcome::Ending;
 use crate::target::Stage;
 use digests::Crc64Sum;
 
@@ -41,19 +43,6 @@ pub struct Blob {
     state: Mutex<State>,
 }
 
-/// Where a file's bytes come from.
-#[derive(Clone)]
-pub enum FileContent {
-    /// Runs of the volume and holes.
-    Extents(Vec<FileExtent>),
-    /// Kept inside its file record.
-    Resident(Box<[u8]>),
-    /// Compressed: read through the NTFS driver.
-    Decoded(ntfs::Stream),
-    /// There is nothing to read: a blob without chunks.
-    Nothing,
-}
-
 /// What the ledger knows of a blob that an earlier run had begun.
 #[derive(Debug, Clone, Default)]
 pub struct Earlier {
@@ -70,19 +59,6 @@ struct State {
     open_count: usize,
     planned_bytes: u64,
     stopped: Option<Ending>,
-}
-
-/// A chunk of a manifest entry: one block or one page range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkEntry<'a> {
-    /// Offset in file and blob.
-    pub offset_bytes: u64,
-    /// Length.
-    pub length_bytes: u64,
-    /// The MD5 the customer wrote down.
-    pub md5: Md5Digest,
-    /// The block's id, if the manifest names one.
-    pub id: Option<&'a BlockId>,
 }
 
 /// Everything a blob starts with.
@@ -285,32 +261,6 @@ impl Blob {
     }
 }
 
-fn chunk_count(entry: &BlobEntry) -> usize {
-    match &entry.kind {
-        BlobKind::Block(blocks) => blocks.len(),
-        BlobKind::Page(ranges) | BlobKind::File(ranges) => ranges.len(),
-    }
-}
-
-fn chunk(entry: &BlobEntry, index: u32) -> Option<ChunkEntry<'_>> {
-    match &entry.kind {
-        BlobKind::Block(blocks) => blocks.get(index as usize).map(|block| ChunkEntry {
-            offset_bytes: block.offset_bytes,
-            length_bytes: block.length_bytes,
-            md5: block.hash,
-            id: block.id.as_ref(),
-        }),
-        BlobKind::Page(ranges) | BlobKind::File(ranges) => {
-            ranges.get(index as usize).map(|range| ChunkEntry {
-                offset_bytes: range.offset_bytes,
-                length_bytes: range.length_bytes,
-                md5: range.hash,
-                id: None,
-            })
-        }
-    }
-}
-
 /// Blocks whose id stands earlier in the list have the same bytes (the manifest's rules say so:
 /// same id, same hash, same length), so they are put once and listed twice.
 fn twins(entry: &BlobEntry) -> HashMap<u32, u32> {
@@ -341,20 +291,12 @@ pub struct Chunk {
     pub failed_reads: u32,
 }
 
-impl Chunk {
-    /// What the manifest says of it.
-    pub fn entry(&self) -> ChunkEntry<'_> {
+impl Provable for Chunk {
+    fn entry(&self) -> ChunkEntry<'_> {
         self.blob.chunk(self.index)
     }
-}
 
-/// Bytes that an entry's chunks cover: what has to be read, were nothing done yet.
-pub fn chunk_bytes(entry: &BlobEntry) -> u64 {
-    let add = |sum: u64, length: u64| sum.saturating_add(length);
-    match &entry.kind {
-        BlobKind::Block(blocks) => blocks.iter().map(|block| block.length_bytes).fold(0, add),
-        BlobKind::Page(ranges) | BlobKind::File(ranges) => {
-            ranges.iter().map(|range| range.length_bytes).fold(0, add)
-        }
+    fn content(&self) -> &FileContent {
+        &self.blob.content
     }
 }

@@ -14,9 +14,10 @@ use model::status::{BlobStatus, ChunkStatus, SideFileStatus};
 
 use crate::blob::Blob;
 use crate::outcome::{BlobFailure, Ending, Verdict, conclude as verdict_of};
-use crate::run::{Notice, Run, chain};
+use crate::run::{Notice, Run};
 use crate::target::{Stage, is_ours, leased, save_intent};
 use crate::{page, put, whole};
+use proof::chain;
 
 /// A blob is started over at most this often: after a lost race for its name, or when the service
 /// no longer has its blocks.

@@ -27,16 +27,19 @@ use model::status::ChunkStatus;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::blob::{Blob, Chunk, Earlier, FileContent};
-use crate::bring_up::OpenDrive;
+use crate::blob::{Blob, Chunk, Earlier};
 use crate::commit;
 use crate::cpu;
-use crate::file::read_content;
-use crate::plan::{Decrypt, Span, SpanChunk};
 use crate::put::{end_chunk, put};
-use crate::run::{Halt, Notice, Run, chain};
-use crate::verify::{DigestPool, Filled, SpanWatch, Verdict};
-use crate::window::{Window, Work, plan_again, plan_all, plan_chunk};
+use crate::run::{Halt, Notice, Run};
+use crate::window::{Window, plan_again, plan_all, plan_chunk};
+use proof::bring_up::OpenDrive;
+use proof::chain;
+use proof::chunk::Provable;
+use proof::file::read_content;
+use proof::plan::{Decrypt, Span, SpanChunk};
+use proof::verify::{DigestPool, Filled, SpanWatch, Verdict};
+use proof::work::{Work, fill_resident};
 
 /// How long puts that are under way may go on after a halt.
 const GRACE: Duration = Duration::from_secs(10);
@@ -64,7 +67,7 @@ pub struct CopyConfig {
     /// Buffers; shared by nobody else.
     pub pool: BufferPool,
     /// Decrypting and digesting threads, shared by all bays.
-    pub digests: Arc<DigestPool>,
+    pub digests: Arc<DigestPool<Chunk>>,
     /// How the drive is read.
     pub reader: ReaderConfig,
 }
@@ -169,8 +172,8 @@ fn spawn_planner(
 struct Fill {
     run: Arc<Run>,
     drive: Arc<OpenDrive>,
-    digests: Arc<DigestPool>,
-    verdicts: mpsc::UnboundedSender<Verdict>,
+    digests: Arc<DigestPool<Chunk>>,
+    verdicts: mpsc::UnboundedSender<Verdict<Chunk>>,
 }
 
 impl Fill {
@@ -250,7 +253,7 @@ impl Feeder {
         let run = Arc::clone(&self.fill.run);
         let mut halt = run.halt.subscribe();
         let mut unfinished = run.unfinished.subscribe();
-        let mut current: std::vec::IntoIter<Work> = Vec::new().into_iter();
+        let mut current: std::vec::IntoIter<Work<Chunk>> = Vec::new().into_iter();
         let mut planned_all = false;
         loop {
             let work = tokio::select! {
@@ -294,7 +297,7 @@ impl Feeder {
     }
 
     /// Concludes what needs no read, a bounded number at a time; gives what does.
-    async fn take(&mut self, window: Window) -> Vec<Work> {
+    async fn take(&mut self, window: Window) -> Vec<Work<Chunk>> {
         let run = Arc::clone(&self.fill.run);
         for blob in window.settled {
             while self.concludes.len() >= PUTS_MAX
@@ -310,17 +313,12 @@ impl Feeder {
         window.work
     }
 
-    async fn fill_with(&mut self, work: Work, halt: &mut watch::Receiver<Option<Halt>>) {
+    async fn fill_with(&mut self, work: Work<Chunk>, halt: &mut watch::Receiver<Option<Halt>>) {
         let Some(work) = self.without_stopped_blobs(work).await else { return };
-        let length_bytes = match &work {
-            Work::Read(span) => span.buffer_bytes,
-            Work::Resident(chunks) => chunks.last().map_or(0, |chunk| chunk.range.end),
-            Work::Decode(chunk) => usize::try_from(chunk.entry().length_bytes).unwrap_or(usize::MAX),
-        };
         let buffer = tokio::select! {
             biased;
             _ = halt.wait_for(Option::is_some) => return,
-            buffer = self.pool.acquire(length_bytes) => buffer,
+            buffer = self.pool.acquire(work.buffer_bytes()) => buffer,
         };
         match buffer {
             Ok(buffer) => self.start(work, buffer).await,
@@ -331,7 +329,7 @@ impl Feeder {
         }
     }
 
-    async fn start(&mut self, work: Work, buffer: Buffer) {
+    async fn start(&mut self, work: Work<Chunk>, buffer: Buffer) {
         match work {
             Work::Read(span) => self.read(span, buffer).await,
             Work::Resident(chunks) => self.copy_resident(chunks, buffer),
@@ -340,7 +338,7 @@ impl Feeder {
     }
 
     /// Chunks of blobs that were stopped meanwhile are not worth a read.
-    async fn without_stopped_blobs(&self, work: Work) -> Option<Work> {
+    async fn without_stopped_blobs(&self, work: Work<Chunk>) -> Option<Work<Chunk>> {
         let run = &self.fill.run;
         let chunks = match work {
             Work::Read(mut span) => {
@@ -378,13 +376,7 @@ impl Feeder {
     }
 
     fn copy_resident(&self, chunks: Vec<SpanChunk<Chunk>>, mut buffer: Buffer) {
-        for chunk in &chunks {
-            let FileContent::Resident(bytes) = &chunk.tag.blob.content else { continue };
-            let entry = chunk.tag.entry();
-            let start =
-                usize::try_from(entry.offset_bytes).expect("a resident file is shorter than its record");
-            buffer[chunk.range.clone()].copy_from_slice(&bytes[start..start + chunk.range.len()]);
-        }
+        fill_resident(&chunks, &mut buffer);
         self.fill.submit(buffer, Vec::new(), Vec::new(), chunks);
     }
 
@@ -426,7 +418,7 @@ impl Feeder {
 }
 
 /// The next work of a window; never ready when there is none, so that `select!` looks elsewhere.
-async fn next_of(current: &mut std::vec::IntoIter<Work>) -> Work {
+async fn next_of(current: &mut std::vec::IntoIter<Work<Chunk>>) -> Work<Chunk> {
     match current.next() {
         Some(work) => work,
         None => std::future::pending().await,
@@ -481,7 +473,7 @@ async fn read_failed(run: &Arc<Run>, mut chunk: Chunk, error: &block::ReadError,
 }
 
 /// Verified chunks are put; the others are looked at again until it is clear what they are.
-async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict>, again: LookAgain) {
+async fn judge(run: Arc<Run>, mut verdicts: mpsc::UnboundedReceiver<Verdict<Chunk>>, again: LookAgain) {
     let _guard = HaltOnPanic(Arc::clone(&run), "judge");
     let permits = Arc::new(Semaphore::new(PUTS_MAX));
     let mut puts = JoinSet::new();

@@ -2,11 +2,10 @@
 //!
 //! Each stage runs on threads of its own, so the kernel's account of the threads, by their names,
 //! is the account of the stages; nothing is added to the hot path. Only the digest threads do two
-//! things, and [`crate::verify::DigestPool`] tells what part of it was decryption.
+//! things, and [`proof::verify::DigestPool`] tells what part of it was decryption.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 /// Seconds by stage.
 pub type StageSeconds = BTreeMap<&'static str, f64>;
@@ -24,12 +23,6 @@ pub fn by_stage() -> StageSeconds {
         }
     }
     seconds
-}
-
-/// Processor time of the calling thread.
-pub fn of_this_thread() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(now).unwrap_or_default()
 }
 
 /// The stage of a thread's name.

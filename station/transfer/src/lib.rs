@@ -8,36 +8,30 @@
 //!
 //! | arrow | file | the type that proves it |
 //! | --- | --- | --- |
-//! | plan | [`plan`], fed by [`window`] | [`plan::Span`]: places, in the drive's order |
-//! | read | `block::reader`, fed by [`copy`] | [`verify::Filled`]: a buffer whose reads are done |
-//! | digest | [`verify`], arithmetic in [`digests`] | [`verify::Verified`]: matches the customer's MD5 |
+//! | plan | [`proof::plan`], fed by [`window`] | [`proof::plan::Span`]: places, in the drive's order |
+//! | read | `block::reader`, fed by [`copy`] | [`proof::verify::Filled`]: a buffer whose reads are done |
+//! | digest | [`proof::verify`], arithmetic in `digests` | [`proof::verify::Verified`]: matches the customer's MD5 |
 //! | put | [`put`]; one-block blobs [`whole`], page blobs [`page`] | the chunk's end in [`blob::Blob`] |
 //! | commit | [`commit`], names by [`target`] | [`outcome::Verdict`], saved in the ledger |
 //! | log | [`logs`] | the customer's receipt |
 //!
-//! Around them: [`task`] walks a drive through its phases, [`bring_up`] opens it, [`proven`] holds
-//! its manifest, [`copy`] joins the stages, [`run`] is what they share, [`progress`] what they
+//! Around them: [`task`] walks a drive through its phases, [`proof::bring_up`] opens it,
+//! [`proof::proven`] holds its manifest, [`copy`] joins the stages, [`run`] is what they share, [`progress`] what they
 //! tell.
 
 pub mod blob;
-pub mod bring_up;
 pub mod commit;
 pub mod copy;
 pub mod cpu;
-pub mod file;
-mod header;
 pub mod logs;
 pub mod outcome;
 pub mod page;
-pub mod plan;
 pub mod progress;
-pub mod proven;
 pub mod put;
 pub mod resume;
 pub mod run;
 pub mod side;
 pub mod target;
 pub mod task;
-pub mod verify;
 pub mod whole;
 pub mod window;

@@ -4,7 +4,9 @@
 //! `Completed` only if its bytes are visible in the account under the blob's final name.
 
 use model::BlobPath;
-use model::status::{BlobStatus, ChunkStatus, DispositionStatus, SideFileStatus};
+use model::status::{BlobStatus, ChunkStatus, DispositionStatus};
+use proof::file::FileRefusal;
+use proof::side::SideStatuses;
 
 /// How a blob ended, before it is put into the log's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,28 +56,9 @@ impl BlobFailure {
     }
 }
 
-/// What became of a metadata or properties file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SideStatuses {
-    /// None when the blob has no metadata file.
-    pub metadata: Option<SideFileStatus>,
-    /// None when the blob has no properties file.
-    pub properties: Option<SideFileStatus>,
-}
-
-impl SideStatuses {
-    fn failed(self) -> bool {
-        [self.metadata, self.properties].iter().flatten().any(|status| *status != SideFileStatus::Completed)
-    }
-
-    /// What was fine was not applied after all; what had failed keeps its own code.
-    fn cancelled(self) -> SideStatuses {
-        let cancel = |status: Option<SideFileStatus>| {
-            status.map(
-                |status| if status == SideFileStatus::Completed { SideFileStatus::Cancelled } else { status },
-            )
-        };
-        SideStatuses { metadata: cancel(self.metadata), properties: cancel(self.properties) }
+impl From<FileRefusal> for BlobFailure {
+    fn from(refusal: FileRefusal) -> BlobFailure {
+        BlobFailure::local(refusal.status, refusal.message)
     }
 }
 
@@ -138,6 +121,8 @@ fn not_visible(status: BlobStatus, chunks: &[Option<ChunkStatus>], side: SideSta
 
 #[cfg(test)]
 mod tests {
+    use model::status::SideFileStatus;
+
     use super::*;
 
     const LANDED: Option<ChunkStatus> = Some(ChunkStatus::Completed);

@@ -15,12 +15,13 @@ use model::BlobPath;
 use model::drive::Suspension;
 use model::status::{BlobStatus, ChunkStatus};
 
-use crate::blob::Blob;
+use crate::blob::{Blob, Chunk};
 use crate::commit::SideFallback;
 use crate::outcome::{BlobFailure, Ending};
 use crate::run::Run;
 use crate::target::{Choice, RENAME_N_MAX, Stage, choose, is_ours, leased, nth_name, save_intent};
-use crate::verify::Verified;
+use proof::chunk::Provable;
+use proof::verify::Verified;
 
 /// Metadata name of a page blob that is not whole.
 pub const INCOMPLETE: &str = "incomplete";
@@ -203,7 +204,7 @@ fn hold(run: &Run, stage: Stage, id: LeaseId) -> Stage {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
             if let Err(error) = account.renew_lease(&path, &renewed).await {
-                tracing::warn!(error = crate::run::chain(&error), "renewing the lease of a page blob");
+                tracing::warn!(error = proof::chain(&error), "renewing the lease of a page blob");
             }
         }
     });
@@ -214,7 +215,7 @@ fn hold(run: &Run, stage: Stage, id: LeaseId) -> Stage {
 ///
 /// # Errors
 /// What the storage service answered.
-pub async fn put(run: &Run, stage: &Stage, verified: Verified) -> Result<u64, StorageError> {
+pub async fn put(run: &Run, stage: &Stage, verified: Verified<Chunk>) -> Result<u64, StorageError> {
     let chunk = verified.chunk().clone();
     let crc64 = verified.crc64();
     let entry = chunk.entry();
@@ -275,7 +276,7 @@ pub async fn close(run: &Run, blob: &Blob) {
 async fn give_back(run: &Run, path: &BlobPath, lease_id: &LeaseId) {
     if let Err(error) = run.account.release_lease(path, lease_id).await {
         // It ends by itself within a minute.
-        tracing::warn!(error = crate::run::chain(&error), "releasing the lease of a page blob");
+        tracing::warn!(error = proof::chain(&error), "releasing the lease of a page blob");
     }
 }
 

@@ -17,11 +17,12 @@ use crate::blob::{Blob, Chunk};
 use crate::outcome::Ending;
 use crate::run::{Notice, Run};
 use crate::target::{Choice, Stage, choose};
-use crate::verify::Verified;
 use crate::{commit, page, whole};
+use proof::chunk::Provable;
+use proof::verify::Verified;
 
 /// Puts one chunk and ends it; the last chunk of a blob concludes the blob.
-pub async fn put(run: Arc<Run>, verified: Verified) {
+pub async fn put(run: Arc<Run>, verified: Verified<Chunk>) {
     let chunk = verified.chunk().clone();
     let (length_bytes, crc64) = (chunk.entry().length_bytes, verified.crc64());
     let status =
@@ -45,7 +46,7 @@ pub async fn end_chunk(run: Arc<Run>, chunk: Chunk, status: Option<ChunkStatus>,
 }
 
 /// None when the blob was stopped instead.
-async fn land(run: &Run, chunk: &Chunk, verified: Verified) -> Option<ChunkStatus> {
+async fn land(run: &Run, chunk: &Chunk, verified: Verified<Chunk>) -> Option<ChunkStatus> {
     let blob = &chunk.blob;
     if blob.is_whole() {
         return match whole::put(run, blob, verified).await {
@@ -72,7 +73,7 @@ async fn land(run: &Run, chunk: &Chunk, verified: Verified) -> Option<ChunkStatu
     }
 }
 
-async fn put_block(run: &Run, stage: &Stage, verified: Verified) -> Result<u64, StorageError> {
+async fn put_block(run: &Run, stage: &Stage, verified: Verified<Chunk>) -> Result<u64, StorageError> {
     let chunk = verified.chunk().clone();
     let id = block_id(&chunk.blob, chunk.index);
     let crc64 = verified.crc64();
@@ -137,7 +138,7 @@ async fn note_landed(run: &Run, chunk: &Chunk, stage: &Stage, crc64: u64) {
         crc64,
     };
     if let Err(error) = run.recorder.note(record).await {
-        run.halt(Suspension::StationFault, crate::run::chain(&error));
+        run.halt(Suspension::StationFault, proof::chain(&error));
     }
 }
 

@@ -7,8 +7,9 @@ use model::drive::Suspension;
 
 use crate::blob::Blob;
 use crate::put::{block_ids, id_proves_content};
-use crate::run::{Run, chain};
+use crate::run::Run;
 use crate::target::{nth_name, stands_there};
+use proof::chain;
 
 /// The chunks that the ledger calls landed and the service still has, with their CRC-64.
 ///

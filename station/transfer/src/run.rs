@@ -12,6 +12,7 @@ use ledger::Recorder;
 use model::drive::{Action, Suspension};
 use model::status::BlobStatus;
 use model::{BlobPath, Class};
+use proof::chain;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use crate::blob::Blob;
@@ -200,16 +201,4 @@ fn status_of(error: &StorageError) -> BlobStatus {
         azure::ErrorKind::LeasePresent => BlobStatus::LeasePresent,
         _ => BlobStatus::BlobRequestFailed,
     }
-}
-
-/// An error and its causes in one line, outermost first.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -136,7 +136,7 @@ pub async fn save_intent(
         lease_id,
     };
     let record = Record::Intent { blob_index: blob.entry.index, intent };
-    run.recorder.save(vec![record]).await.map_err(|error| crate::run::chain(&error))
+    run.recorder.save(vec![record]).await.map_err(|error| proof::chain(&error))
 }
 
 /// The ending of a blob that an earlier, interrupted run had committed under its `n`-th name.

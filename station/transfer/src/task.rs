@@ -23,13 +23,14 @@ use model::drive::{Action, Drive, Event, Phase, Suspension};
 use model::status::DriveStatus;
 use tokio::sync::{mpsc, watch};
 
-use crate::blob::Earlier;
-use crate::bring_up::{self, Device, ManifestTotals, OpenDrive, RecognisedDrive, Refusal, UnlockedDrive};
+use crate::blob::{Chunk, Earlier};
 use crate::copy::{CopyConfig, Known, copy};
 use crate::logs::{self, LogNames, LogRequest};
 use crate::progress::Progress;
-use crate::run::{Halt, Notice, Run, chain};
-use crate::verify::DigestPool;
+use crate::run::{Halt, Notice, Run};
+use proof::bring_up::{self, Device, ManifestTotals, OpenDrive, RecognisedDrive, Refusal, UnlockedDrive};
+use proof::chain;
+use proof::verify::DigestPool;
 
 /// What one ingest needs.
 pub struct IngestSpec {
@@ -52,7 +53,7 @@ pub struct IngestSpec {
     /// Memory for buffers.
     pub buffer_bytes: usize,
     /// Decrypting and digesting threads.
-    pub digests: Arc<DigestPool>,
+    pub digests: Arc<DigestPool<Chunk>>,
     /// Do it again although the ledger says that this drive was finished.
     pub again: bool,
 }
@@ -183,7 +184,7 @@ struct Task {
     ledger: Arc<dyn Ledger>,
     logs_dir: PathBuf,
     buffer_bytes: usize,
-    digests: Arc<DigestPool>,
+    digests: Arc<DigestPool<Chunk>>,
     run: ledger::Run,
     recorder: Recorder,
     progress: Arc<Progress>,

@@ -9,12 +9,13 @@ use bytes::Bytes;
 use model::drive::Suspension;
 use model::{ImportDisposition, Md5Digest};
 
-use crate::blob::Blob;
+use crate::blob::{Blob, Chunk};
 use crate::commit::{SideFallback, visible};
 use crate::outcome::{BlobFailure, Ending};
 use crate::run::Run;
 use crate::target::{Choice, Stage, choose, is_ours, leased, nth_name, save_intent, stands_there};
-use crate::verify::Verified;
+use proof::chunk::Provable;
+use proof::verify::Verified;
 
 /// The copy as a whole was stopped; the blob has no ending yet.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ const RACES_MAX: u32 = 8;
 ///
 /// # Errors
 /// When the copy was halted instead.
-pub async fn put(run: &Run, blob: &Blob, verified: Verified) -> Result<Ending, Halted> {
+pub async fn put(run: &Run, blob: &Blob, verified: Verified<Chunk>) -> Result<Ending, Halted> {
     let md5 = verified.chunk().entry().md5;
     put_bytes(run, blob, &verified.into_bytes(), md5).await
 }

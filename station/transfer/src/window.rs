@@ -9,18 +9,18 @@ use std::sync::Arc;
 
 use manifest::{BlobEntry, Credential, ManifestEvent, ManifestReader, SideFileRef};
 use model::status::{BlobStatus, ChunkStatus, SideFileStatus};
+use proof::chain;
+use proof::file::{self, FileContent};
+use proof::side::{SideFiles, SideStatuses};
+use proof::work::{Sweep, Work};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::blob::{Blob, BlobStart, Chunk, Earlier, FileContent};
-use crate::bring_up::OpenDrive;
-use crate::file;
-use crate::outcome::{BlobFailure, Ending, SideStatuses};
-use crate::plan::{
-    Located, Part, PartSource, Span, SpanChunk, in_drive_order, lay_out, locate, meets_at_boundaries,
-};
-use crate::run::{Run, chain};
-use crate::side::SideFiles;
+use crate::blob::{Blob, BlobStart, Chunk, Earlier};
+use crate::outcome::{BlobFailure, Ending};
+use crate::run::Run;
+use crate::side::headers_of;
+use proof::bring_up::OpenDrive;
 
 /// Chunks of a window. 16,384 chunks of 4 MiB are 69 GB, a sweep of the platter every six minutes;
 /// with what belongs to each (about 1.3 kB) the three windows that are alive at once (fed, waiting,
@@ -32,21 +32,8 @@ pub struct Window {
     /// Blobs that need no read: failed before their first byte, or without chunks.
     pub settled: Vec<Arc<Blob>>,
     /// What to read, in the drive's order.
-    pub work: Vec<Work>,
+    pub work: Vec<Work<Chunk>>,
 }
-
-/// Something that fills one buffer.
-pub enum Work {
-    /// Reads of the device.
-    Read(Span<Chunk>),
-    /// Bytes that the sweep of `$MFT` has brought already.
-    Resident(Vec<SpanChunk<Chunk>>),
-    /// One chunk that is not stored as it reads: of a compressed file, mostly.
-    Decode(Chunk),
-}
-
-/// Resident chunks share a buffer up to this size.
-const RESIDENT_BYTES_MAX: usize = 1 << 20;
 
 /// Why planning had to stop: the drive cannot be read any more.
 #[derive(Debug, thiserror::Error)]
@@ -100,15 +87,15 @@ pub fn plan_all(
 pub fn plan_again(drive: &OpenDrive, blob: Arc<Blob>) -> Window {
     let mut parts = WindowParts::default();
     for chunk in parts.begin(blob) {
-        parts.plan_chunk(drive, chunk);
+        parts.sweep.add(drive, chunk);
     }
     parts.into_window(drive)
 }
 
 /// Plans one chunk alone, for another look at it.
-pub fn plan_chunk(drive: &OpenDrive, chunk: Chunk) -> Vec<Work> {
+pub fn plan_chunk(drive: &OpenDrive, chunk: Chunk) -> Vec<Work<Chunk>> {
     let mut parts = WindowParts::default();
-    parts.plan_chunk(drive, chunk);
+    parts.sweep.add(drive, chunk);
     parts.into_window(drive).work
 }
 
@@ -123,9 +110,7 @@ struct Planner<'a> {
 #[derive(Default)]
 struct WindowParts {
     settled: Vec<Arc<Blob>>,
-    located: Vec<Located<Chunk>>,
-    resident: Vec<Chunk>,
-    decoded: Vec<Chunk>,
+    sweep: Sweep<Chunk>,
 }
 
 impl<'a> Planner<'a> {
@@ -135,9 +120,7 @@ impl<'a> Planner<'a> {
     }
 
     fn is_full(&self) -> bool {
-        let parts = &self.parts;
-        parts.located.len() + parts.resident.len() + parts.decoded.len() + parts.settled.len()
-            >= WINDOW_CHUNKS
+        self.parts.sweep.len() + self.parts.settled.len() >= WINDOW_CHUNKS
     }
 
     /// Nobody to take it: halted.
@@ -160,7 +143,8 @@ impl<'a> Planner<'a> {
     ) -> Result<(), PlanError> {
         let metadata = entry.metadata.as_ref().or(list_files.0.as_ref());
         let properties = entry.properties.as_ref().or(list_files.1.as_ref());
-        let (headers, side) = self.side_files.load(metadata, properties);
+        let side = self.side_files.load(metadata, properties);
+        let (headers, side) = (headers_of(&side), side.statuses);
         let (first_n, earlier) = earlier.unwrap_or((1, Earlier::default()));
         let refusal = entry.refusal(&self.credential);
         let path = match entry.destination() {
@@ -169,7 +153,7 @@ impl<'a> Planner<'a> {
         };
         let opened = match refusal {
             Some(refusal) => Err(BlobFailure::local(refusal.status(), chain(&refusal))),
-            None => file::open(&self.drive.ntfs, &entry),
+            None => file::open(&self.drive.ntfs, &entry).map_err(BlobFailure::from),
         };
         if is_unread(&opened, side) && !self.drive.is_present() {
             return Err(PlanError::Gone { file_path: entry.file_path });
@@ -183,7 +167,7 @@ impl<'a> Planner<'a> {
                 self.take_landed(&blob);
                 // A page blob may have two million ranges: it need not fit into one window.
                 for chunk in self.parts.begin(blob) {
-                    self.parts.plan_chunk(self.drive, chunk);
+                    self.parts.sweep.add(self.drive, chunk);
                     self.send_if_full(windows);
                 }
             }
@@ -230,7 +214,7 @@ fn unplaceable() -> model::BlobPath {
 fn end_missing_chunks(blob: &Blob, file_bytes: u64) {
     for index in blob.chunks_to_plan() {
         let chunk = blob.chunk(index);
-        if chunk.offset_bytes.saturating_add(chunk.length_bytes) > file_bytes {
+        if chunk.is_past(file_bytes) {
             blob.end_unplanned(index, ChunkStatus::FileUnexpectedEnd);
         }
     }
@@ -249,78 +233,7 @@ impl WindowParts {
         indexes.into_iter().map(chunk)
     }
 
-    fn plan_chunk(&mut self, drive: &OpenDrive, chunk: Chunk) {
-        match &chunk.blob.content {
-            FileContent::Extents(extents) => {
-                let entry = chunk.entry();
-                let range = entry.offset_bytes..entry.offset_bytes + entry.length_bytes;
-                let mut whole = true;
-                let mut segments =
-                    |offset, length, parts: &mut Vec<Part>| whole &= drive.segments(offset, length, parts);
-                let parts = locate(range, extents, &mut segments)
-                    .expect("the driver's extents cover the file, and the chunk lies inside it");
-                if whole && meets_at_boundaries(&parts, drive.geometry.sector_bytes) {
-                    self.located.push(Located { tag: chunk, parts });
-                } else {
-                    self.decoded.push(chunk);
-                }
-            }
-            FileContent::Resident(_) => self.resident.push(chunk),
-            FileContent::Decoded(_) => self.decoded.push(chunk),
-            FileContent::Nothing => unreachable!("a blob without content has no chunks to plan"),
-        }
-    }
-
-    fn into_window(mut self, drive: &OpenDrive) -> Window {
-        in_drive_order(&mut self.located);
-        let mut work: Vec<Work> = resident_work(self.resident);
-        work.extend(lay_out(self.located, &drive.geometry).into_iter().map(Work::Read));
-        work.extend(self.decoded.into_iter().map(Work::Decode));
-        Window { settled: self.settled, work }
-    }
-}
-
-fn resident_work(chunks: Vec<Chunk>) -> Vec<Work> {
-    let mut work = Vec::new();
-    let mut group: Vec<SpanChunk<Chunk>> = Vec::new();
-    for chunk in chunks {
-        let length =
-            usize::try_from(chunk.entry().length_bytes).expect("a resident file is shorter than its record");
-        let start = group.last().map_or(0, |last| last.range.end);
-        if start > 0 && start + length > RESIDENT_BYTES_MAX {
-            work.push(Work::Resident(std::mem::take(&mut group)));
-            group.push(SpanChunk { tag: chunk, range: 0..length });
-        } else {
-            group.push(SpanChunk { tag: chunk, range: start..start + length });
-        }
-    }
-    if !group.is_empty() {
-        work.push(Work::Resident(group));
-    }
-    work
-}
-
-impl OpenDrive {
-    /// Splits a range of the unlocked volume into stored runs. False when a part of it is not
-    /// stored as it reads (the boot sector of a Vista volume) and has to go through the volume.
-    fn segments(&self, offset_bytes: u64, length_bytes: u64, parts: &mut Vec<Part>) -> bool {
-        let mut whole = true;
-        for segment in self.volume.segments(offset_bytes, length_bytes) {
-            let source = match segment.source {
-                bitlocker::Source::Zeros => PartSource::Zeros,
-                bitlocker::Source::Plain { physical_offset_bytes } => {
-                    PartSource::Plain { offset_bytes: physical_offset_bytes }
-                }
-                bitlocker::Source::Encrypted { physical_offset_bytes } => {
-                    PartSource::Encrypted { offset_bytes: physical_offset_bytes }
-                }
-                bitlocker::Source::BootSector { .. } => {
-                    whole = false;
-                    PartSource::Zeros
-                }
-            };
-            parts.push(Part { length_bytes: segment.length_bytes, source });
-        }
-        whole
+    fn into_window(self, drive: &OpenDrive) -> Window {
+        Window { settled: self.settled, work: self.sweep.into_work(drive) }
     }
 }

@@ -13,12 +13,12 @@ use bitlocker::{RecoveryPassword, Secret};
 use block::{Faults, FaultyDevice, FileDevice, ReadTarget, SharedDevice};
 use ledger::SqliteLedger;
 use manifest::JobEntry;
+use proof::bring_up::Device;
+use proof::verify::DigestPool;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
-use transfer::bring_up::Device;
 use transfer::progress::Progress;
 use transfer::task::{IngestError, IngestSpec, Report, ingest};
-use transfer::verify::DigestPool;
 
 use crate::drives::TestDrive;
 
@@ -130,7 +130,7 @@ impl Stand {
 
 /// The causes, for a test's message.
 fn whole(error: IngestError) -> anyhow::Error {
-    anyhow!(transfer::run::chain(&error))
+    anyhow!(proof::chain(&error))
 }
 
 /// An image as a device.

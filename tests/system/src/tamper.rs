@@ -14,8 +14,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bitlocker::{RecoveryPassword, Secret, Source};
 use block::ReadAt;
 use manifest::JobEntry;
+use proof::bring_up::{Refusal, UnlockedDrive, recognise, unlock};
 use tempfile::TempDir;
-use transfer::bring_up::{Refusal, UnlockedDrive, recognise, unlock};
 
 use crate::drives::TestDrive;
 use crate::stand::open;

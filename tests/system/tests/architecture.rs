@@ -20,9 +20,22 @@ const STATION: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("digests", &["model"]),
     ("ledger", &["model"]),
+    // The half of a byte's way that does not depend on where it goes.
+    ("proof", &["bitlocker", "block", "digests", "manifest", "model", "ntfs"]),
     (
         "transfer",
-        &["azure", "bitlocker", "block", "digests", "enclosure", "ledger", "manifest", "model", "ntfs"],
+        &[
+            "azure",
+            "bitlocker",
+            "block",
+            "digests",
+            "enclosure",
+            "ledger",
+            "manifest",
+            "model",
+            "ntfs",
+            "proof",
+        ],
     ),
     ("api", &["ledger", "model", "transfer"]),
     (
@@ -37,11 +50,12 @@ const STATION: &[(&str, &[&str])] = &[
             "manifest",
             "model",
             "ntfs",
+            "proof",
             "transfer",
         ],
     ),
     // Repairs and previews talk to the storage account; nothing of it knows jobs or ledgers.
-    ("driveprep", &["azure", "bitlocker", "block", "digests", "manifest", "model", "ntfs"]),
+    ("driveprep", &["azure", "bitlocker", "block", "digests", "manifest", "model", "ntfs", "proof"]),
 ];
 
 /// Tests may look at anything; nothing may depend on them, but they on each other.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use digests::md5_of;
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus, SideFileStatus};
 use model::{BlobPath, ImportDisposition};
+use proof::bring_up::Device;
 use rig::endpoint::{Endpoint, EndpointConfig, Fault as EndpointFault, Inventory, Operation};
 use rig::pack::{Content, Extra, Fault, Layout, PackBlob, PackPlan, Properties};
 use system_tests::drives::{BLOCK_BYTES, TestDrive, packed};
@@ -15,7 +16,6 @@ use system_tests::logs::{DriveLog, part_statuses};
 use system_tests::others;
 use system_tests::stand::{Stand, open, open_faulty};
 use system_tests::tamper::{Opened, Tampered};
-use transfer::bring_up::Device;
 
 /// A drive that was ingested.
 struct Done {

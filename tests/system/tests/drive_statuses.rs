@@ -12,6 +12,7 @@ use model::digest::HashText;
 use model::drive::Phase;
 use model::status::DriveStatus;
 use model::{BlobPath, DriveId};
+use proof::bring_up::Device;
 use rig::endpoint::{Endpoint, EndpointConfig};
 use rig::pack::{Content, PackBlob, PackPlan, volume};
 use sha2::{Digest, Sha256};
@@ -19,7 +20,6 @@ use system_tests::drives::{TestDrive, packed, small};
 use system_tests::logs::DriveLog;
 use system_tests::stand::{Stand, Try, open, open_faulty};
 use system_tests::tamper::{Opened, Tampered};
-use transfer::bring_up::Device;
 
 /// A recovery password of azure-import-export.md §10: valid, and no drive's of ours.
 const ANOTHER_KEY: &str = "060456-014509-132033-080300-252615-584177-672089-411631";

@@ -16,8 +16,8 @@ use model::status::{BlobStatus, ChunkStatus, DispositionStatus, DriveStatus};
 use model::{BlobPath, DriveId};
 use tokio::runtime::Handle;
 
-use crate::bring_up::OpenDrive;
 use crate::logs::LogNames;
+use proof::bring_up::OpenDrive;
 
 /// Outcomes are fetched this many at a time.
 const PAGE_OUTCOMES: u32 = 4_096;

@@ -6,11 +6,31 @@ use block::ReadAt;
 use model::status::BlobStatus;
 use ntfs::{ContentError, ResolveError, Stream, StreamContent, StreamError, Volume};
 
-use crate::blob::FileContent;
 use crate::bring_up::OpenDrive;
-use crate::outcome::BlobFailure;
+use crate::chain;
 use crate::plan::FileExtent;
-use crate::run::chain;
+
+/// Where a file's bytes come from.
+#[derive(Clone)]
+pub enum FileContent {
+    /// Runs of the volume and holes.
+    Extents(Vec<FileExtent>),
+    /// Kept inside its file record.
+    Resident(Box<[u8]>),
+    /// Compressed: read through the NTFS driver.
+    Decoded(Stream),
+    /// There is nothing to read: a blob without chunks.
+    Nothing,
+}
+
+/// Why an entry's file cannot be had, in the log's word and for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRefusal {
+    /// The log's code.
+    pub status: BlobStatus,
+    /// What was attempted and why it failed, the whole chain.
+    pub message: String,
+}
 
 /// A file that can be read.
 pub struct OpenFile {
@@ -24,9 +44,9 @@ pub struct OpenFile {
 ///
 /// # Errors
 /// The blob's status and why.
-pub fn open(volume: &Volume, entry: &manifest::BlobEntry) -> Result<OpenFile, BlobFailure> {
-    let path = entry.file().map_err(|error| BlobFailure::local(error.blob_status(), chain(&error)))?;
-    let failed = |status, error: &dyn std::error::Error| BlobFailure::local(status, chain(error));
+pub fn open(volume: &Volume, entry: &manifest::BlobEntry) -> Result<OpenFile, FileRefusal> {
+    let failed = |status, error: &dyn std::error::Error| FileRefusal { status, message: chain(error) };
+    let path = entry.file().map_err(|error| failed(error.blob_status(), &error))?;
     let id = volume.resolve(&path.to_string()).map_err(|error| failed(resolve_status(&error), &error))?;
     let stream = volume.stream(id, None).map_err(|error| failed(stream_status(&error), &error))?;
     Ok(OpenFile { length_bytes: stream.length_bytes, content: content_of(stream) })

@@ -15,10 +15,10 @@ use manifest::{JobEntry, ManifestEvent, ManifestReader};
 use model::DriveId;
 use model::status::{BlobStatus, DriveStatus};
 
+use crate::chain;
 use crate::file;
 use crate::plan::Geometry;
 use crate::proven::{ProveError, ProvenManifest};
-use crate::run::chain;
 
 /// Why a drive is not taken, in the log's word and for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,7 +287,7 @@ fn check_rules(
             }
             ManifestEvent::Blob(entry) => {
                 totals.blob_count += 1;
-                totals.chunk_bytes += crate::blob::chunk_bytes(&entry);
+                totals.chunk_bytes += crate::chunk::chunk_bytes(&entry);
                 if first_container.is_none() {
                     first_container = entry.destination().ok().map(|path| path.container().to_owned());
                 }

@@ -8,8 +8,8 @@ use manifest::{HeaderHash, JobEntry};
 use model::status::DriveStatus;
 
 use crate::bring_up::Refusal;
+use crate::chain;
 use crate::proven::hash_like;
-use crate::run::chain;
 
 /// Regions are hashed in memory; the published ones are 1 MiB and 140 KiB.
 const REGION_BYTES_MAX: u64 = 64 << 20;

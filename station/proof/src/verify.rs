@@ -20,13 +20,12 @@ use crossbeam_channel::{Receiver, Sender};
 use model::Md5Digest;
 use tokio::sync::mpsc;
 
-use crate::blob::Chunk;
-use crate::cpu;
+use crate::chunk::Provable;
 use crate::plan::{Decrypt, SpanChunk};
 use digests::{Crc64, Lane, LaneSet};
 
 /// A span whose reads are done.
-pub struct Filled {
+pub struct Filled<C> {
     /// The bytes as stored.
     pub buffer: Buffer,
     /// What to decrypt in it.
@@ -34,12 +33,12 @@ pub struct Filled {
     /// What to fill with zeros.
     pub zeros: Vec<Range<usize>>,
     /// The chunks in it.
-    pub chunks: Vec<SpanChunk<Chunk>>,
+    pub chunks: Vec<SpanChunk<C>>,
     /// The volume's cipher; none for a volume that is not encrypted (any more).
     pub cipher: Option<Arc<SectorCipher>>,
     /// Where the verdicts go, one a chunk. Unbounded: each verdict holds a part of a buffer, and
     /// the buffers are bounded.
-    pub verdicts: mpsc::UnboundedSender<Verdict>,
+    pub verdicts: mpsc::UnboundedSender<Verdict<C>>,
     /// Told when the verdicts are; dropped without, it says that the worker died.
     pub watch: Box<dyn SpanWatch>,
 }
@@ -51,13 +50,13 @@ pub trait SpanWatch: Send {
 }
 
 /// What the digest said of a chunk.
-pub enum Verdict {
+pub enum Verdict<C> {
     /// The bytes are the customer's.
-    Verified(Verified),
+    Verified(Verified<C>),
     /// They are not, this time.
     Mismatch {
         /// The chunk.
-        chunk: Chunk,
+        chunk: C,
         /// The digest that was found.
         found: Md5Digest,
     },
@@ -65,17 +64,17 @@ pub enum Verdict {
 
 /// A chunk whose bytes match the manifest's MD5.
 ///
-/// Nothing else makes one, and [`crate::put`] takes nothing else, so a wrong byte cannot be
+/// Nothing else makes one, and the station puts nothing else, so a wrong byte cannot be
 /// uploaded.
-pub struct Verified {
-    chunk: Chunk,
+pub struct Verified<C> {
+    chunk: C,
     bytes: Bytes,
     crc64: u64,
 }
 
-impl Verified {
+impl<C> Verified<C> {
     /// Which chunk.
-    pub fn chunk(&self) -> &Chunk {
+    pub fn chunk(&self) -> &C {
         &self.chunk
     }
 
@@ -87,6 +86,11 @@ impl Verified {
     /// The bytes; still in the buffer that the drive filled.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
+    }
+
+    /// The chunk, when its bytes are not needed any more.
+    pub fn into_chunk(self) -> C {
+        self.chunk
     }
 }
 
@@ -104,18 +108,18 @@ const BATCH_BYTES_MAX: usize = 96 << 20;
 const LINGER: Duration = Duration::from_millis(40);
 
 /// The threads that decrypt and digest.
-pub struct DigestPool {
-    queue: Option<Sender<Filled>>,
+pub struct DigestPool<C> {
+    queue: Option<Sender<Filled<C>>>,
     decrypt_nanoseconds: Arc<AtomicU64>,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl DigestPool {
+impl<C: Provable> DigestPool<C> {
     /// Starts the threads.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(worker_count: usize) -> std::io::Result<DigestPool> {
+    pub fn start(worker_count: usize) -> std::io::Result<DigestPool<C>> {
         let (queue, filled) = crossbeam_channel::unbounded();
         let decrypt_nanoseconds = Arc::new(AtomicU64::new(0));
         let workers = (0..worker_count.max(1))
@@ -136,13 +140,13 @@ impl DigestPool {
 
     /// Hands a span over. The queue is unbounded because what is in it holds buffers, which are
     /// bounded.
-    pub fn submit(&self, filled: Filled) {
+    pub fn submit(&self, filled: Filled<C>) {
         let queue = self.queue.as_ref().expect("the queue is closed only by drop");
         queue.send(filled).expect("workers end only when the queue is closed");
     }
 }
 
-impl Drop for DigestPool {
+impl<C> Drop for DigestPool<C> {
     fn drop(&mut self) {
         self.queue = None;
         for worker in self.workers.drain(..) {
@@ -153,7 +157,7 @@ impl Drop for DigestPool {
     }
 }
 
-fn work(queue: &Receiver<Filled>, decrypt_nanoseconds: &AtomicU64) {
+fn work<C: Provable>(queue: &Receiver<Filled<C>>, decrypt_nanoseconds: &AtomicU64) {
     let mut lanes = LaneSet::new();
     while let Ok(first) = queue.recv() {
         let mut batch = Batch::default();
@@ -171,17 +175,22 @@ fn work(queue: &Receiver<Filled>, decrypt_nanoseconds: &AtomicU64) {
 }
 
 /// Spans that are digested together.
-#[derive(Default)]
-struct Batch {
-    spans: Vec<Opened>,
+struct Batch<C> {
+    spans: Vec<Opened<C>>,
     chunk_count: usize,
     chunk_bytes: usize,
     decrypting: Duration,
 }
 
+impl<C> Default for Batch<C> {
+    fn default() -> Self {
+        Batch { spans: Vec::new(), chunk_count: 0, chunk_bytes: 0, decrypting: Duration::ZERO }
+    }
+}
+
 /// A span being decrypted from its beginning on.
-struct Opened {
-    filled: Filled,
+struct Opened<C> {
+    filled: Filled<C>,
     /// Everything before this place is decrypted.
     decrypted_bytes: usize,
     next_decrypt: usize,
@@ -197,18 +206,18 @@ struct Running {
     crc64: Crc64,
 }
 
-impl Batch {
+impl<C: Provable> Batch<C> {
     fn wants_more(&self, lane_count: usize) -> bool {
         self.chunk_count < lane_count && self.chunk_bytes < BATCH_BYTES_MAX
     }
 
-    fn add(&mut self, filled: Filled) {
+    fn add(&mut self, filled: Filled<C>) {
         self.chunk_count += filled.chunks.len();
         self.chunk_bytes += filled.buffer.len();
         self.spans.push(Opened::new(filled));
     }
 
-    fn digest(mut self, lanes: &mut LaneSet) -> (Vec<Opened>, Duration) {
+    fn digest(mut self, lanes: &mut LaneSet) -> (Vec<Opened<C>>, Duration) {
         let mut waiting: Vec<(usize, usize)> = (0..self.spans.len())
             .flat_map(|span| (0..self.spans[span].filled.chunks.len()).map(move |chunk| (span, chunk)))
             .collect();
@@ -242,12 +251,12 @@ impl Batch {
     }
 
     fn digest_a_slice_each(&mut self, lanes: &mut LaneSet, running: &mut [Running]) {
-        let started = cpu::of_this_thread();
+        let started = of_this_thread();
         for chunk in running.iter() {
             let end = chunk.rest.end.min(chunk.rest.start + SLICE_BYTES);
             self.spans[chunk.span].decrypt_up_to(end);
         }
-        self.decrypting += cpu::of_this_thread().saturating_sub(started);
+        self.decrypting += of_this_thread().saturating_sub(started);
         let slices: Vec<(Lane, &[u8])> = running
             .iter_mut()
             .map(|chunk| {
@@ -262,8 +271,8 @@ impl Batch {
     }
 }
 
-impl Opened {
-    fn new(filled: Filled) -> Opened {
+impl<C: Provable> Opened<C> {
+    fn new(filled: Filled<C>) -> Opened<C> {
         let digests = vec![(Md5Digest([0; 16]), 0); filled.chunks.len()];
         let mut opened = Opened { filled, decrypted_bytes: 0, next_decrypt: 0, digests };
         if !opened.filled.zeros.is_empty() {
@@ -317,4 +326,10 @@ impl Opened {
         }
         watch.told();
     }
+}
+
+/// Processor time of the calling thread.
+fn of_this_thread() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(now).unwrap_or_default()
 }
