@@ -4,7 +4,7 @@
 //! told apart by type, name and first VCN, never by attribute id: ids are unique only inside one
 //! record (spec/ntfs.md §1).
 
-use crate::bytes::{position_at, slice_at, u8_at, u32_at, u64_at};
+use crate::bytes::{position_at, slice_at, u8_at, u16_at, u32_at, u64_at};
 use crate::record::FileId;
 
 /// One entry of the list.
@@ -17,6 +17,8 @@ pub(crate) struct ListEntry<'a> {
     pub(crate) start_vcn: u64,
     /// The record that holds the piece.
     pub(crate) holder: FileId,
+    /// The piece's id in that record. Only a check of the volume compares it.
+    pub(crate) id: u16,
 }
 
 /// The entries of a list; a damaged one ends it with `None` in its place.
@@ -45,6 +47,7 @@ fn entry(bytes: &[u8]) -> Option<(ListEntry<'_>, &[u8])> {
         name,
         start_vcn: u64_at(frame, 8)?,
         holder: FileId::from_reference(u64_at(frame, 16)?),
+        id: u16_at(frame, 24)?,
     };
     Some((entry, rest))
 }

@@ -10,7 +10,7 @@ use crate::bytes::{slice_at, u8_at, u16_at, u32_at, u64_at};
 pub(crate) const BOOT_BYTES: usize = 512;
 /// Largest cluster: Windows 10 formats up to 2 MiB.
 const CLUSTER_BYTES_MAX: u64 = 2 << 20;
-/// Largest index block (`$INDEX_ALLOCATION`); read only as a plausibility check of the sector.
+/// Largest index block (`$INDEX_ALLOCATION`).
 const INDEX_BLOCK_BYTES_MAX: u64 = 64 << 10;
 
 /// What the boot sector says about the volume; every field is checked.
@@ -24,6 +24,8 @@ pub struct Geometry {
     pub clusters: u64,
     /// Bytes in a FILE record: 1024 to 4096.
     pub record_bytes: u32,
+    /// Bytes in a block of a directory index: 512 to 65,536. Only a check of the volume reads them.
+    pub index_block_bytes: u32,
     /// The volume's length in bytes, without the backup boot sector after it.
     pub volume_bytes: u64,
     /// Where `$MFT` begins, as a cluster.
@@ -65,12 +67,13 @@ impl Geometry {
         if !(1024..=4096).contains(&record_bytes) {
             return Err(field("FILE record size", record_bytes.into()));
         }
-        block_bytes("index block size", sector, 0x44, cluster_bytes)?;
+        let index_block_bytes = block_bytes("index block size", sector, 0x44, cluster_bytes)?;
         let geometry = Geometry {
             sector_bytes,
             cluster_bytes,
             clusters: 0,
             record_bytes,
+            index_block_bytes,
             volume_bytes: 0,
             mft_lcn: u64_at(sector, 0x30).unwrap_or(0),
             mirror_lcn: u64_at(sector, 0x38).unwrap_or(0),

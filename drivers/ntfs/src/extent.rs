@@ -199,6 +199,7 @@ mod tests {
             cluster_bytes: 4096,
             clusters: 1000,
             record_bytes: 1024,
+            index_block_bytes: 4096,
             volume_bytes: 4_096_000,
             mft_lcn: 4,
             mirror_lcn: 2,

@@ -15,7 +15,8 @@
 use block::{MemoryDevice, SharedDevice};
 
 use crate::bytes::in_memory;
-use crate::{Entry, FileId, Limits, ResolveError, Stream, StreamContent, Volume};
+use crate::check::{CheckOptions, check};
+use crate::{Entry, FileId, Limits, ResolveError, Stream, StreamContent, StreamError, Volume};
 
 /// How much of a stream is read, from its beginning and from its end.
 const READ_BYTES: u64 = 64 << 10;
@@ -121,4 +122,40 @@ fn check_bytes(volume: &Volume, stream: &Stream, start: u64) {
         assert_eq!(piece, whole[at..at + piece.len()]);
         at += piece.len();
     }
+}
+
+/// Checks the bytes as a volume of 512-byte sectors. Says whether it was found sound.
+///
+/// # Panics
+/// When a volume without a fault has a file that the reader refuses, or the check contradicts itself.
+pub fn fuzz_check(data: &[u8]) -> bool {
+    check_is_right(std::sync::Arc::new(MemoryDevice::new(data.to_vec(), 512)))
+}
+
+/// As [`fuzz_check`], for any device.
+///
+/// # Panics
+/// As there.
+pub fn check_is_right(device: SharedDevice) -> bool {
+    let limits = Limits { index_bytes_max: 64 << 20, ..Limits::default() };
+    let options = CheckOptions { limits, faults_max: 100, ..CheckOptions::default() };
+    let Ok(report) = check(device.clone(), &options, &mut |_| {}) else { return false };
+    let kept = crate::bytes::on_volume(report.faults.len());
+    assert_eq!(kept, report.fault_count.min(100));
+    assert!(report.faults.iter().all(|fault| !fault.to_string().is_empty()));
+    if !report.is_sound() {
+        return false;
+    }
+    let volume = Volume::open(device, limits, &mut |_| {}).expect("a sound volume opens");
+    assert!(volume.health().is_sound(), "{:?}", volume.health());
+    for entry in volume.files() {
+        for listed in volume.streams(entry.file) {
+            match volume.stream_by_units(entry.file, &listed.name) {
+                Ok(_) | Err(StreamError::Encrypted | StreamError::Reparse { .. }) => {}
+                Err(StreamError::Overlay { .. } | StreamError::TooLong { .. }) => {}
+                Err(error) => panic!("{entry:?}: {error}"),
+            }
+        }
+    }
+    true
 }

@@ -18,6 +18,8 @@ const VOLUME_FLAGS_AT: usize = 10;
 const VOLUME_DIRTY: u16 = 1;
 /// Restart pages have the size that they say themselves, which was 4096 on every system so far.
 const RESTART_PAGE_BYTES: usize = 4096;
+/// Both restart pages, at the beginning of `$LogFile`.
+pub(crate) const RESTART_BYTES: usize = 2 * RESTART_PAGE_BYTES;
 /// The restart area's flag for a volume that was dismounted.
 const RESTART_CLEAN: u16 = 2;
 const HIBERNATION_FILE: &str = "hiberfil.sys";
@@ -102,19 +104,12 @@ impl Volume {
     /// Reads both restart pages; the one written last counts.
     pub(crate) fn log_file(&self) -> LogFile {
         let Some(stream) = self.system_stream(LOG_FILE_RECORD) else { return LogFile::Unreadable };
-        let mut pages = vec![0; 2 * RESTART_PAGE_BYTES];
+        let mut pages = vec![0; RESTART_BYTES];
         match self.read_at(&stream, 0, &mut pages) {
             Ok(length) if length == pages.len() => {}
             _ => return LogFile::Unreadable,
         }
-        if pages.iter().all(|&byte| byte == 0xff) {
-            return LogFile::Empty;
-        }
-        let newest = pages.chunks_exact_mut(RESTART_PAGE_BYTES).filter_map(restart_area).max();
-        match newest {
-            Some((_, true)) => LogFile::Clean,
-            Some((_, false)) | None => LogFile::Unclean,
-        }
+        log_state(&mut pages)
     }
 
     pub(crate) fn is_hibernated(&self) -> bool {
@@ -143,6 +138,18 @@ impl Volume {
 /// Four records: larger clusters hold more, but Windows keeps only these in step.
 fn mirror_length(geometry: &Geometry) -> usize {
     geometry.record_length().saturating_mul(4)
+}
+
+/// What the first [`RESTART_BYTES`] of `$LogFile` say.
+pub(crate) fn log_state(pages: &mut [u8]) -> LogFile {
+    if pages.iter().all(|&byte| byte == 0xff) {
+        return LogFile::Empty;
+    }
+    let newest = pages.chunks_exact_mut(RESTART_PAGE_BYTES).filter_map(restart_area).max();
+    match newest {
+        Some((_, true)) => LogFile::Clean,
+        Some((_, false)) | None => LogFile::Unclean,
+    }
 }
 
 /// The LSN of a restart page, and whether it says "dismounted". `None` when it is no such page.

@@ -46,6 +46,7 @@
 mod attribute_list;
 mod boot;
 mod bytes;
+pub mod check;
 mod content;
 mod extent;
 mod files;

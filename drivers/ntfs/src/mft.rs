@@ -125,6 +125,14 @@ impl Mft {
         length_bytes.checked_div(self.geometry.record_bytes.into()).unwrap_or(0)
     }
 
+    pub(crate) fn device(&self) -> &SharedDevice {
+        &self.device
+    }
+
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
     /// Bytes of `$MFT`, wherever they lie.
     pub(crate) fn read(&self, buffer: &mut [u8], offset_bytes: u64) -> Result<(), ReadError> {
         read_extents(&*self.device, &self.extents, offset_bytes, buffer)

@@ -15,6 +15,7 @@ const FLAG_DIRECTORY: u16 = 2;
 const RECORD_NUMBER_AT: usize = 44;
 const ATTRIBUTES_END: u32 = 0xffff_ffff;
 
+pub(crate) const STANDARD_INFORMATION: u32 = 0x10;
 pub(crate) const ATTRIBUTE_LIST: u32 = 0x20;
 pub(crate) const FILE_NAME: u32 = 0x30;
 pub(crate) const VOLUME_NAME: u32 = 0x60;
@@ -24,6 +25,8 @@ pub(crate) const REPARSE_POINT: u32 = 0xc0;
 
 /// Attribute flag: stored in LZNT1 compression units.
 pub(crate) const COMPRESSED: u16 = 0x0001;
+/// Attribute flag: has holes.
+pub(crate) const SPARSE: u16 = 0x8000;
 /// Attribute flag: encrypted by EFS.
 pub(crate) const ENCRYPTED: u16 = 0x4000;
 
@@ -153,6 +156,11 @@ impl<'a> Record<'a> {
         if array_at < 48 { None } else { u32_at(self.bytes, RECORD_NUMBER_AT) }
     }
 
+    /// The used part of the record.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The attributes in their order.
     pub(crate) fn attributes(&self) -> Attributes<'a> {
         Attributes { bytes: self.bytes, at: Some(self.first_attribute) }
@@ -180,6 +188,10 @@ pub(crate) struct Attribute<'a> {
     /// UTF-16, little-endian; empty for the unnamed stream.
     pub(crate) name: &'a [u8],
     pub(crate) body: Body<'a>,
+    /// Where in the record it begins.
+    pub(crate) at: usize,
+    /// All of it, header included.
+    pub(crate) frame: &'a [u8],
 }
 
 /// Where an attribute's value is.
@@ -226,7 +238,7 @@ impl<'a> Iterator for Attributes<'a> {
             return Some(Err(AttributeFault { at }));
         };
         self.at = at.checked_add(frame.len());
-        Some(attribute(kind, frame).ok_or(AttributeFault { at }))
+        Some(attribute(kind, at, frame).ok_or(AttributeFault { at }))
     }
 }
 
@@ -236,7 +248,7 @@ fn frame(bytes: &[u8], at: usize) -> Option<&[u8]> {
     if length < 24 || !length.is_multiple_of(8) { None } else { slice_at(bytes, at, length) }
 }
 
-fn attribute(kind: u32, frame: &[u8]) -> Option<Attribute<'_>> {
+fn attribute(kind: u32, at: usize, frame: &[u8]) -> Option<Attribute<'_>> {
     let name_length = usize::from(u8_at(frame, 9)?).checked_mul(2)?;
     let name =
         if name_length == 0 { &[][..] } else { slice_at(frame, position_at(frame, 10)?, name_length)? };
@@ -246,7 +258,7 @@ fn attribute(kind: u32, frame: &[u8]) -> Option<Attribute<'_>> {
     } else {
         Body::NonResident(non_resident(frame)?)
     };
-    Some(Attribute { kind, flags: u16_at(frame, 12)?, name, body })
+    Some(Attribute { kind, flags: u16_at(frame, 12)?, name, body, at, frame })
 }
 
 fn non_resident(frame: &[u8]) -> Option<NonResident<'_>> {

@@ -73,6 +73,28 @@ pub(crate) fn sweep(
         return Err(SweepError::Limit { what: "FILE records", limit: limits.records_max });
     }
     let mut packer = Packer::new(geometry, limits, records_total, problems);
+    each_record(mft, geometry, &mut packer, progress)?;
+    packer.swept.index.seal();
+    Ok(packer.swept)
+}
+
+/// What takes the records of `$MFT`, one by one and in order.
+pub(crate) trait TakeRecord {
+    /// A record as it is on the volume, or `None` where the medium cannot give it.
+    fn take(&mut self, number: u64, raw: Option<&mut [u8]>) -> Result<(), SweepError>;
+
+    /// Called after each large read.
+    fn after_batch(&mut self) -> Result<(), SweepError>;
+}
+
+/// Reads `$MFT` once, in large reads. A bad sector costs the records in it, a device that is gone all.
+pub(crate) fn each_record(
+    mft: &Mft,
+    geometry: &Geometry,
+    taker: &mut dyn TakeRecord,
+    progress: &mut dyn FnMut(SweepProgress),
+) -> Result<(), SweepError> {
+    let records_total = mft.records();
     let record_length = geometry.record_length();
     let batch = READ_BYTES.checked_div(record_length).unwrap_or(1);
     let mut buffer = vec![0; batch.saturating_mul(record_length)];
@@ -81,12 +103,36 @@ pub(crate) fn sweep(
         let left = usize::try_from(records_total.saturating_sub(first)).unwrap_or(batch);
         let length = batch.min(left).saturating_mul(record_length);
         let part = buffer.get_mut(..length).unwrap_or(&mut []);
-        packer.read_batch(mft, first, part)?;
+        take_batch(mft, record_length, first, part, taker)?;
+        taker.after_batch()?;
         first = first.saturating_add(on_volume(batch.min(left)));
         progress(SweepProgress { records: first, records_total });
     }
-    packer.swept.index.seal();
-    Ok(packer.swept)
+    Ok(())
+}
+
+fn take_batch(
+    mft: &Mft,
+    record_length: usize,
+    first: u64,
+    buffer: &mut [u8],
+    taker: &mut dyn TakeRecord,
+) -> Result<(), SweepError> {
+    let offset = |number: u64| number.saturating_mul(on_volume(record_length));
+    let one_by_one = match mft.read(buffer, offset(first)) {
+        Ok(()) => false,
+        Err(error) if is_local(&error) => true,
+        Err(error) => return Err(error.into()),
+    };
+    for (number, raw) in (first..).zip(buffer.chunks_exact_mut(record_length)) {
+        let read = if one_by_one { mft.read(raw, offset(number)) } else { Ok(()) };
+        match read {
+            Ok(()) => taker.take(number, Some(raw))?,
+            Err(error) if is_local(&error) => taker.take(number, None)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Turns records into entries.
@@ -120,31 +166,6 @@ impl<'a> Packer<'a> {
         }
     }
 
-    fn read_batch(&mut self, mft: &Mft, first: u64, buffer: &mut [u8]) -> Result<(), SweepError> {
-        let record_length = self.geometry.record_length();
-        let offset = first.saturating_mul(on_volume(record_length));
-        let whole = mft.read(buffer, offset);
-        let one_by_one = match whole {
-            Ok(()) => false,
-            Err(error) if is_local(&error) => true,
-            Err(error) => return Err(error.into()),
-        };
-        for (number, raw) in (first..).zip(buffer.chunks_exact_mut(record_length)) {
-            if one_by_one {
-                match mft.read(raw, number.saturating_mul(on_volume(record_length))) {
-                    Ok(()) => {}
-                    Err(error) if is_local(&error) => {
-                        self.problems.push(number, ProblemKind::Unreadable);
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            self.take(number, raw)?;
-        }
-        self.check_limits()
-    }
-
     fn check_limits(&self) -> Result<(), SweepError> {
         let limits = self.limits;
         let check = |what, found: u64, limit: u64| {
@@ -153,20 +174,6 @@ impl<'a> Packer<'a> {
         check("names", self.swept.names, limits.names_max)?;
         check("data streams", self.streams, limits.streams_max)?;
         check("bytes of index", self.swept.index.bytes(), limits.index_bytes_max)
-    }
-
-    fn take(&mut self, number: u64, raw: &mut [u8]) -> Result<(), SweepError> {
-        if !record::claims_use(raw) || !record::looks_used(raw) {
-            return Ok(());
-        }
-        let restored = record::restore(raw);
-        match restored.and_then(|()| Record::parse(raw)) {
-            Ok(record) => self.pack(number, &record),
-            Err(fault) => {
-                self.problems.push(number, ProblemKind::Record(fault));
-                Ok(())
-            }
-        }
     }
 
     fn pack(&mut self, number: u64, record: &Record<'_>) -> Result<(), SweepError> {
@@ -301,8 +308,32 @@ impl<'a> Packer<'a> {
     }
 }
 
+impl TakeRecord for Packer<'_> {
+    fn take(&mut self, number: u64, raw: Option<&mut [u8]>) -> Result<(), SweepError> {
+        let Some(raw) = raw else {
+            self.problems.push(number, ProblemKind::Unreadable);
+            return Ok(());
+        };
+        if !record::claims_use(raw) || !record::looks_used(raw) {
+            return Ok(());
+        }
+        let restored = record::restore(raw);
+        match restored.and_then(|()| Record::parse(raw)) {
+            Ok(record) => self.pack(number, &record),
+            Err(fault) => {
+                self.problems.push(number, ProblemKind::Record(fault));
+                Ok(())
+            }
+        }
+    }
+
+    fn after_batch(&mut self) -> Result<(), SweepError> {
+        self.check_limits()
+    }
+}
+
 /// A failed read that concerns its own sectors only.
-fn is_local(error: &ReadError) -> bool {
+pub(crate) fn is_local(error: &ReadError) -> bool {
     match error.kind {
         ReadErrorKind::Medium | ReadErrorKind::OutOfRange { .. } => true,
         ReadErrorKind::Gone | ReadErrorKind::Denied | ReadErrorKind::Other => false,

@@ -141,7 +141,10 @@ impl Volume {
 }
 
 /// The first boot sector that leads to `$MFT`. When none does, the first one's error counts.
-fn find(device: &SharedDevice, limits: &Limits) -> Result<(Geometry, BootSector, Mft, bool), OpenError> {
+pub(crate) fn find(
+    device: &SharedDevice,
+    limits: &Limits,
+) -> Result<(Geometry, BootSector, Mft, bool), OpenError> {
     let attempt = |offset: u64, which: BootSector| {
         let geometry = read_boot(device, offset)?;
         let (mft, from_mirror) = Mft::find(device.clone(), geometry, limits)?;

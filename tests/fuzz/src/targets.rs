@@ -9,7 +9,7 @@ mod ntfs;
 
 pub use bitlocker::{COMPACT_BYTES, bitlocker, regions};
 pub use manifest::manifest;
-pub use ntfs::ntfs;
+pub use ntfs::{ntfs, ntfs_check};
 
 /// A target and its name.
 pub struct Target {

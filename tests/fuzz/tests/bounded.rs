@@ -19,6 +19,16 @@ fn mutated_ntfs_volumes_are_refused_or_right() {
 }
 
 #[test]
+fn mutated_ntfs_volumes_are_checked_without_a_panic() {
+    let seeds = seeds::ntfs();
+    if seeds.is_empty() {
+        let test = "mutated_ntfs_volumes_are_checked_without_a_panic";
+        return rig::skipped(test, "neither ntfs-3g nor ../shared/fixtures is there");
+    }
+    run(&Target { name: "ntfs_check", run: targets::ntfs_check }, &seeds, 300);
+}
+
+#[test]
 fn mutated_manifests_are_refused_or_right() {
     run(&Target { name: "manifest", run: targets::manifest }, &seeds::manifest(), 20_000);
 }

@@ -5,6 +5,7 @@
 
 pub mod image;
 pub mod lznt1;
+pub mod patch;
 
 use std::fs::{self, File};
 use std::io::Read;

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use block::MemoryDevice;
+use ntfs::check::{CheckOptions, check};
 use ntfs::{Limits, Stream, StreamContent, Volume};
 
 /// So many files of one volume are looked into: mutants of one seed differ in few of them.
 const FILES_MAX: usize = 300;
+
+/// So many faults of one volume are kept.
+const FAULTS_MAX: usize = 50;
 
 /// So much of each stream is read.
 const READ_BYTES_MAX: usize = 64 << 10;
@@ -20,7 +24,7 @@ pub fn ntfs(data: &[u8]) -> bool {
     for entry in volume.files().take(FILES_MAX) {
         for stream in volume.streams(entry.file) {
             let Ok(stream) = volume.stream_by_units(entry.file, &stream.name) else { continue };
-            check(&volume, &stream);
+            check_stream(&volume, &stream);
             if let Ok(count) = volume.read_at(&stream, 0, &mut buffer) {
                 assert!(count as u64 == stream.length_bytes.min(buffer.len() as u64), "{stream:?}");
                 read_count += 1;
@@ -37,7 +41,21 @@ pub fn ntfs(data: &[u8]) -> bool {
     read_count > 0
 }
 
-fn check(volume: &Volume, stream: &Stream) {
+/// The same bytes, checked as a whole: a volume that is called sound opens without a problem. Says
+/// whether it could be checked.
+pub fn ntfs_check(data: &[u8]) -> bool {
+    let device = Arc::new(MemoryDevice::new(data.to_vec(), 512));
+    let options = CheckOptions { limits: limits(), faults_max: FAULTS_MAX, ..CheckOptions::default() };
+    let Ok(report) = check(device.clone(), &options, &mut |_| {}) else { return false };
+    assert_eq!(report.faults.len() as u64, report.fault_count.min(FAULTS_MAX as u64));
+    if report.is_sound() {
+        let volume = Volume::open(device, limits(), &mut |_| {}).expect("a sound volume opens");
+        assert!(volume.health().is_sound(), "{:?}", volume.health());
+    }
+    true
+}
+
+fn check_stream(volume: &Volume, stream: &Stream) {
     match &stream.content {
         StreamContent::Resident(bytes) => assert_eq!(bytes.len() as u64, stream.length_bytes),
         StreamContent::Extents(extents) => {
