@@ -4,6 +4,7 @@
 use clap::{Parser, Subcommand};
 use model::Exit;
 
+use crate::check::{self, CheckArguments};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::preview::{self, PreviewArguments};
@@ -23,6 +24,9 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Find before a byte is written what could not be imported, and say how many drives and how long.
+    #[command(after_help = EXIT_CODES)]
+    Check(CheckArguments),
     /// Say what a blob list selects for export, and how many drives that needs.
     #[command(after_help = EXIT_CODES)]
     PreviewExport(PreviewArguments),
@@ -35,6 +39,7 @@ impl Command {
     /// What ended it, with the exit code.
     pub fn run(self, console: &Console) -> Result<Exit, Failure> {
         match self {
+            Command::Check(arguments) => check::run(&arguments, console),
             Command::PreviewExport(arguments) => preview::run(&arguments, console),
         }
     }

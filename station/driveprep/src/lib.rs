@@ -5,6 +5,7 @@
 //! library is there for the program, its tests and the fuzz targets; nothing else may depend on it.
 
 pub mod account;
+pub mod check;
 pub mod cli;
 pub mod console;
 pub mod failure;

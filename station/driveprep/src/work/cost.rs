@@ -11,8 +11,10 @@ use super::{Item, ItemKind};
 pub const CLUSTER_BYTES: u64 = 4 << 10;
 /// One record of the file table.
 pub const RECORD_BYTES: u64 = 1 << 10;
-/// Kept for the file system's own files and the BitLocker regions.
+/// Kept for the file system's own files and the BitLocker regions; of an image file too small for that,
+/// an eighth and what partition table, log and regions take at least.
 const FIXED_BYTES: u64 = 256 << 20;
+const FIXED_BYTES_MIN: u64 = 8 << 20;
 /// What an entry of the manifest takes besides its blocks: §6.4.
 pub const ENTRY_BYTES: u64 = 600;
 /// What a block or range of the manifest takes: §6.4.
@@ -22,7 +24,8 @@ const PATHS_BYTES: u64 = 200;
 
 /// What can be filled with items on a drive of that size; nothing on one that is too small for any.
 pub fn usable_bytes(drive_bytes: u64) -> u64 {
-    (drive_bytes - drive_bytes.div_ceil(100)).saturating_sub(FIXED_BYTES)
+    let fixed_bytes = FIXED_BYTES.min(drive_bytes / 8 + FIXED_BYTES_MIN);
+    (drive_bytes - drive_bytes.div_ceil(100)).saturating_sub(fixed_bytes)
 }
 
 /// What an item takes: the clusters of its data, its records, its side file and its entry in the
@@ -61,7 +64,8 @@ mod tests {
     #[test]
     fn a_drive_keeps_a_hundredth_and_256_mib_for_itself() {
         assert_eq!(usable_bytes(0), 0);
-        assert_eq!(usable_bytes(200 << 20), 0);
+        assert_eq!(usable_bytes(8 << 20), 0);
+        assert_eq!(usable_bytes(100 << 20), (99 << 20) - (100 << 17) - (8 << 20));
         assert_eq!(usable_bytes(100 << 30), (99 << 30) - (256 << 20));
     }
 
