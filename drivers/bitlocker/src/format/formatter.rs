@@ -22,7 +22,8 @@ use crate::{CipherError, FileTime, Guid, Method, Password, RecoveryPassword, Sec
 pub struct Plan {
     /// Where its areas go.
     pub layout: Layout,
-    /// XTS-256 unless old readers must open it; never one with the diffuser.
+    /// [`DEFAULT_METHOD`](super::DEFAULT_METHOD) unless old readers must open it; never one with
+    /// the diffuser.
     pub method: Method,
     /// Shown by Windows; by custom "COMPUTER LABEL DATE".
     pub description: String,

@@ -10,8 +10,11 @@ const VOLUME_BYTES_MIN: u64 = 64 << 20;
 /// Where Windows begins to look for a place.
 const FIRST_AREA_BYTES: u64 = 33 << 20;
 
-/// Every area begins on a cluster of the file system.
+/// Every area begins on a cluster of the file system, which has at least this size.
 const CLUSTER_BYTES: u32 = 4096;
+
+/// A metadata area fills whole clusters up to this size.
+const CLUSTER_BYTES_MAX: u32 = 0x10000;
 
 /// Length of a metadata area and of the spare.
 const AREA_BYTES: u64 = 0x10000;
@@ -74,6 +77,12 @@ pub enum LayoutError {
         /// The sector size.
         sector_bytes: u32,
     },
+    /// No power of two, or larger than a metadata area.
+    #[error("clusters of {cluster_bytes} bytes")]
+    ClusterSize {
+        /// The cluster size.
+        cluster_bytes: u32,
+    },
 }
 
 impl Layout {
@@ -83,20 +92,38 @@ impl Layout {
     /// # Errors
     /// When the volume is too small or its sectors are odd.
     pub fn within_file_system(volume_bytes: u64, sector_bytes: u32) -> Result<Layout, LayoutError> {
+        Layout::within_clusters(volume_bytes, sector_bytes, CLUSTER_BYTES)
+    }
+
+    /// As [`Layout::within_file_system`], for clusters of more than 4 KiB, which a file system
+    /// needs above 16 TiB: no two areas share one.
+    ///
+    /// # Errors
+    /// As there, and when the clusters are no power of two or larger than 64 KiB.
+    pub fn within_clusters(
+        volume_bytes: u64,
+        sector_bytes: u32,
+        cluster_bytes: u32,
+    ) -> Result<Layout, LayoutError> {
         check(volume_bytes, sector_bytes)?;
+        if !cluster_bytes.is_power_of_two() || cluster_bytes > CLUSTER_BYTES_MAX {
+            return Err(LayoutError::ClusterSize { cluster_bytes });
+        }
+        let unit = cluster_bytes.max(CLUSTER_BYTES);
         let free = volume_bytes.saturating_sub(FIRST_AREA_BYTES);
         let third = |index: u64| {
             let place = FIRST_AREA_BYTES.saturating_add(free.saturating_mul(index) / 3);
-            boundary_before(place, CLUSTER_BYTES)
+            boundary_before(place, unit)
         };
         let first = third(0);
+        let behind_head = first.saturating_add(AREA_BYTES).saturating_add(VIRTUALISED_BYTES);
         Ok(Layout {
             volume_bytes,
             sector_bytes,
             file_system_bytes: volume_bytes,
             areas_bytes: [first, third(1), third(2)],
             virtualised_bytes: first.saturating_add(AREA_BYTES),
-            spare_bytes: first.saturating_add(AREA_BYTES).saturating_add(VIRTUALISED_BYTES),
+            spare_bytes: behind_head.next_multiple_of(u64::from(unit)),
         })
     }
 
@@ -209,24 +236,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn clusters_that_no_area_fits_into_are_refused() {
+        for cluster_bytes in [0, 3 << 12, 1 << 17] {
+            let odd = Err(LayoutError::ClusterSize { cluster_bytes });
+            assert_eq!(Layout::within_clusters(1 << 30, 512, cluster_bytes), odd);
+        }
+    }
+
     proptest! {
         #[test]
         fn areas_are_aligned_apart_and_clear_of_both_ends(
-            sectors in (64_u64 << 20) / 4096..1 << 36, is_4k: bool, is_behind: bool,
+            sectors in (64_u64 << 20) / 4096..1 << 36, is_4k: bool, is_behind: bool, cluster in 9_u32..17,
         ) {
             let (volume_bytes, sector_bytes) = (sectors * 4096, if is_4k { 4096 } else { 512 });
             let layout = if is_behind {
                 Layout::behind_file_system(volume_bytes, sector_bytes)
             } else {
-                Layout::within_file_system(volume_bytes, sector_bytes)
+                Layout::within_clusters(volume_bytes, sector_bytes, 1 << cluster)
             }.unwrap();
+            let unit = if is_behind { 4096 } else { 4096.max(1 << cluster) };
             let mut free_from = if is_behind { layout.file_system_bytes() } else { VIRTUALISED_BYTES };
             for area in layout.reserved() {
                 prop_assert!(area.offset_bytes >= free_from, "{area:?}");
-                prop_assert!(area.offset_bytes % u64::from(CLUSTER_BYTES) == 0);
-                free_from = area.offset_bytes + area.length_bytes;
+                prop_assert!(area.offset_bytes % unit == 0);
+                free_from = (area.offset_bytes + area.length_bytes).next_multiple_of(unit);
             }
-            prop_assert!(free_from < volume_bytes - u64::from(sector_bytes));
+            prop_assert!(free_from < volume_bytes - u64::from(sector_bytes), "the device's end is touched");
             prop_assert_eq!(layout.reserved().len(), 5);
         }
     }

@@ -126,6 +126,12 @@ impl Block {
 
 /// Reads and checks the copy at an offset.
 pub(crate) fn read_copy(device: &dyn ReadAt, offset_bytes: u64) -> Result<Block, CopyHealth> {
+    let block = read_block(device, offset_bytes)?;
+    if block.area_offsets_bytes.contains(&offset_bytes) { Ok(block) } else { Err(CopyHealth::Misplaced) }
+}
+
+/// The same wherever its volume began, so its own list of offsets is not held against it.
+pub(crate) fn read_block(device: &dyn ReadAt, offset_bytes: u64) -> Result<Block, CopyHealth> {
     let mut header = [0; BLOCK_HEADER_BYTES];
     read(device, &mut header, offset_bytes)?;
     let (version, block_bytes, area_bytes) = block_size(&header)?;
@@ -140,11 +146,7 @@ pub(crate) fn read_copy(device: &dyn ReadAt, offset_bytes: u64) -> Result<Block,
     if expected != found {
         return Err(CopyHealth::WrongChecksum { expected, found });
     }
-    let parsed = parse_block(block, validation, version)?;
-    if !parsed.area_offsets_bytes.contains(&offset_bytes) {
-        return Err(CopyHealth::Misplaced);
-    }
-    Ok(parsed)
+    parse_block(block, validation, version)
 }
 
 /// Room for the header and one sealed hash (0x58 bytes), with some to spare.
