@@ -45,6 +45,7 @@
 
 mod attribute_list;
 mod boot;
+pub mod build;
 mod bytes;
 pub mod check;
 mod content;
