@@ -7,6 +7,7 @@
 pub mod account;
 pub mod check;
 pub mod cli;
+pub mod compat;
 pub mod console;
 pub mod failure;
 pub mod inputs;
@@ -23,9 +24,16 @@ use model::Exit;
 
 use crate::cli::Cli;
 use crate::console::Console;
+use crate::failure::Failure;
 
 /// Runs the program with these arguments, the program's own name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(of_tool) = compat::arguments_for_tool(&arguments) {
+        let (json, of_tool): (Vec<_>, Vec<_>) = of_tool.iter().cloned().partition(|word| word == "--json");
+        let console = Console::new(!json.is_empty());
+        return end(compat::run(&of_tool, &console), &console);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -35,7 +43,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let console = Console::new(cli.json);
-    match cli.command.run(&console) {
+    end(cli.command.run(&console), &console)
+}
+
+fn end(ended: Result<Exit, Failure>, console: &Console) -> ExitCode {
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
             console.failed(&failure);

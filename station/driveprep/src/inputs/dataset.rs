@@ -124,7 +124,10 @@ fn side_file(row: &Row<'_>, column: &'static str) -> Result<Option<SideFileSourc
 }
 
 /// A path of this machine: what Windows alone has is refused by name.
-pub(super) fn local_path(text: &str) -> Result<&str, InputFault> {
+///
+/// # Errors
+/// The kind of path that it is instead.
+pub fn local_path(text: &str) -> Result<&str, InputFault> {
     let bytes = text.as_bytes();
     let found = || text.to_owned();
     if bytes.first().is_some_and(u8::is_ascii_alphabetic) && bytes.get(1) == Some(&b':') {
