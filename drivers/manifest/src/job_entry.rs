@@ -159,6 +159,19 @@ impl JobEntry {
         Draft::pick(drafts, drive)?.finished()
     }
 
+    /// How the drive of a `<Drive>` element opens, whether or not it is packed yet.
+    ///
+    /// # Errors
+    /// What is wrong or missing, and where.
+    pub fn opening(element: &str) -> Result<(DriveId, BitlockerKey), JobEntryError> {
+        let draft = xml::draft(element.trim_start(), 1)?;
+        let drive_id = draft.drive_id.ok_or(JobEntryError::Missing { field: "drive id", drive: None })?;
+        match draft.bitlocker_key {
+            Some(key) => Ok((drive_id, key)),
+            None => Err(JobEntryError::Missing { field: "BitLocker key", drive: Some(drive_id) }),
+        }
+    }
+
     /// The manifest's path on the volume.
     ///
     /// # Errors

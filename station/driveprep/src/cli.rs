@@ -7,6 +7,8 @@ use model::Exit;
 use crate::check::{self, CheckArguments};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::pack;
+use crate::pack::arguments::PackArguments;
 use crate::preview::{self, PreviewArguments};
 
 /// Packs data onto drives for an Azure Import/Export station. Needs no Windows.
@@ -27,6 +29,9 @@ pub enum Command {
     /// Find before a byte is written what could not be imported, and say how many drives and how long.
     #[command(after_help = EXIT_CODES)]
     Check(CheckArguments),
+    /// Pack files onto drives.
+    #[command(after_help = EXIT_CODES)]
+    Pack(Box<PackArguments>),
     /// Say what a blob list selects for export, and how many drives that needs.
     #[command(after_help = EXIT_CODES)]
     PreviewExport(PreviewArguments),
@@ -40,6 +45,7 @@ impl Command {
     pub fn run(self, console: &Console) -> Result<Exit, Failure> {
         match self {
             Command::Check(arguments) => check::run(&arguments, console),
+            Command::Pack(arguments) => pack::run(&arguments, console),
             Command::PreviewExport(arguments) => preview::run(&arguments, console),
         }
     }

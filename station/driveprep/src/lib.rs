@@ -11,8 +11,10 @@ pub mod compat;
 pub mod console;
 pub mod failure;
 pub mod inputs;
+pub mod journal;
 pub mod lint;
 pub mod open;
+pub mod pack;
 pub mod preview;
 pub mod work;
 

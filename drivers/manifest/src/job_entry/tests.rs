@@ -217,6 +217,12 @@ fn a_drive_that_is_not_packed_yet_is_no_job_entry() {
     let xml = opening_xml(&id, &BitlockerKey::new(KEY.to_owned()));
     let missing = JobEntryError::Missing { field: "manifest file", drive: Some(id) };
     assert_eq!(parse(&xml).unwrap_err(), missing);
+    let (id, key) = JobEntry::opening(&xml).unwrap();
+    assert_eq!((id.as_str(), key.expose()), ("S1", KEY));
+    assert!(matches!(
+        JobEntry::opening("<Drive><DriveId>S1</DriveId></Drive>"),
+        Err(JobEntryError::Missing { .. })
+    ));
 }
 
 #[test]

@@ -1,0 +1,284 @@
+//! `driveprep pack`: from what goes where to packed drives.
+//!
+//! ```text
+//! arguments ──plan──▶ Planned ──save──▶ Session, journal ──for each drive──▶ Packed ──▶ job entry, summary
+//! ```
+//!
+//! | to change | open |
+//! | --- | --- |
+//! | an argument | [`arguments`] |
+//! | which drives may be written | [`candidate`] |
+//! | which drive takes what | [`distribute`] |
+//! | where it lies on the volume | [`layout`] |
+//! | what happens to one drive, step by step | [`drive`], [`finish`] |
+//! | how data is cut, read, hashed, written | [`slab`], [`source`], [`digest`], [`pipeline`] |
+//! | what a resumed pack goes by | [`session`], [`blueprint`], [`spool`], [`crate::journal`] |
+//! | the manifest's lists | [`manifest`] |
+
+pub mod arguments;
+pub mod blueprint;
+pub mod candidate;
+pub mod digest;
+pub mod distribute;
+pub mod drive;
+pub mod finish;
+pub mod layout;
+pub mod manifest;
+pub mod pipeline;
+pub mod plan;
+pub mod session;
+pub mod slab;
+pub mod source;
+pub mod spool;
+pub mod stop;
+pub mod summary;
+pub mod volume_file;
+pub mod whole;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use ::manifest::JobEntry;
+use anyhow::{Context, anyhow};
+use model::{DriveId, Exit};
+
+use self::arguments::PackArguments;
+use self::blueprint::write_whole;
+use self::drive::{Choices, Job, Packed};
+use self::plan::Planned;
+use self::session::Session;
+use self::spool::Spool;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::journal::{DriveRecord, Journal, JournalState, Phase, SessionRecord, SessionState};
+
+/// Runs the command.
+///
+/// # Errors
+/// What ended it, with the exit code.
+pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure> {
+    let path = arguments.journal_path();
+    if arguments.running.abort {
+        return abort(&path, console);
+    }
+    let stop = stop::watch(console)?;
+    let choices = arguments.choices();
+    let (mut journal, state, session) = match open(arguments, &path)? {
+        Opened::Interrupted(journal, state) => {
+            console.note("going on where the last run stopped");
+            let session = Session::load(&path)?;
+            (journal, state, session)
+        }
+        Opened::Completed(state) => return already_packed(&state, arguments, console),
+        Opened::New(journal) => begin(arguments, journal, &path, console)?,
+    };
+    let packed = pack_drives(&session, &mut journal, &state, &choices, stop, console)?;
+    write_job(&session, &packed, &journal)?;
+    let id = session.work.session().clone();
+    journal.session(&id, SessionState::Completed).map_err(Failure::fatal)?;
+    let is_complete = summary::tell(&session, &packed, &path, console);
+    session.remove();
+    Ok(if is_complete { Exit::Success } else { Exit::Incomplete })
+}
+
+/// What the journal's path leads to.
+enum Opened {
+    /// No session is under way; `None`: there is no journal yet.
+    New(Option<Journal>),
+    /// The session that was asked for was interrupted.
+    Interrupted(Journal, JournalState),
+    /// The very session that was asked for is complete.
+    Completed(JournalState),
+}
+
+fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
+    if !path.exists() {
+        if arguments.running.resume {
+            return Err(Failure::usage(anyhow!("there is no journal {} to resume", path.display())));
+        }
+        return Ok(Opened::New(None));
+    }
+    let (journal, state) = Journal::open(path).map_err(Failure::usage)?;
+    let (shown, resume) = (path.display(), arguments.running.resume);
+    let is_same = |session: &SessionRecord| session.request == arguments.request();
+    match state.sessions.last() {
+        Some(session) if session.state == SessionState::Started => {
+            if resume || is_same(session) {
+                return Ok(Opened::Interrupted(journal, state));
+            }
+            let id = &session.id;
+            Err(Failure::usage(anyhow!(
+                "{shown} has the interrupted session {id}, which was asked for with other arguments. Go on with it \
+                 by --resume, give it up by --abort, or use another --journal"
+            )))
+        }
+        _ if resume => {
+            Err(Failure::usage(anyhow!("no session in {shown} was interrupted: there is nothing to resume")))
+        }
+        Some(session) if session.state == SessionState::Completed && is_same(session) => {
+            Ok(Opened::Completed(state))
+        }
+        Some(session) if session.state == SessionState::Completed => Err(Failure::usage(anyhow!(
+            "{shown} is the journal of the completed session {}. Use another --journal for new drives",
+            session.id
+        ))),
+        Some(_) | None => Ok(Opened::New(Some(journal))),
+    }
+}
+
+/// Plans a new session and writes it down; the drives are as they were.
+fn begin(
+    arguments: &PackArguments,
+    journal: Option<Journal>,
+    path: &Path,
+    console: &Console,
+) -> Result<(Journal, JournalState, Session), Failure> {
+    let planned = Planned::new(arguments, console)?;
+    planned.tell(console);
+    let mut journal = match journal {
+        Some(journal) => journal,
+        None => Journal::create(path).map_err(Failure::usage)?,
+    };
+    let session = planned.save(path, &arguments.outputs.job_out)?;
+    let record = SessionRecord {
+        id: session.work.session().clone(),
+        state: SessionState::Started,
+        request: arguments.request(),
+    };
+    let folder = std::env::current_dir().unwrap_or_default();
+    journal.session_started(&record, &folder).map_err(Failure::fatal)?;
+    Ok((journal, JournalState::default(), session))
+}
+
+fn pack_drives(
+    session: &Session,
+    journal: &mut Journal,
+    state: &JournalState,
+    choices: &Choices,
+    stop: &AtomicBool,
+    console: &Console,
+) -> Result<Vec<Packed>, Failure> {
+    let mut packed = Vec::new();
+    for (index, frozen) in session.frozen.drives.iter().enumerate() {
+        let id = session.drive_id(index)?;
+        let record = state.drives.get(&id);
+        let blueprint = session.blueprint(index)?;
+        let job = Job {
+            work: &session.work,
+            blueprint: &blueprint,
+            id,
+            path: frozen.path.clone(),
+            is_image: frozen.is_image,
+            spool_path: session.spool_path(index),
+            choices,
+            console,
+            stop,
+        };
+        packed.push(match record.filter(|record| record.phase == Some(Phase::Packed)) {
+            Some(record) => packed_before(&job, record)?,
+            None => {
+                console.note(&format!("drive {} ({})", job.id, frozen.path.display()));
+                job.run(journal, record)?
+            }
+        });
+    }
+    Ok(packed)
+}
+
+/// A drive that an earlier run finished.
+fn packed_before(job: &Job<'_>, record: &DriveRecord) -> Result<Packed, Failure> {
+    let entry = record.entry.as_ref().map(same_entry);
+    let entry = entry.ok_or_else(|| {
+        Failure::fatal(anyhow!("the journal says that {} is packed, but not how it opens", job.id))
+    })?;
+    let number = job.blueprint.number;
+    let mut spool = Spool::reopen(&job.spool_path, number).map_err(Failure::fatal)?;
+    let left_out = spool.left_out(number).map_err(Failure::fatal)?;
+    let on_it: Vec<_> = job.blueprint.item_ids().filter(|item| !left_out.contains_key(item)).collect();
+    Ok(Packed {
+        entry,
+        left_out,
+        length_bytes: on_it.iter().map(|item| job.work.item(*item).length_bytes()).sum(),
+        item_count: on_it.len() as u64,
+        free_bytes: 0,
+    })
+}
+
+fn same_entry(entry: &JobEntry) -> JobEntry {
+    let key = entry.bitlocker_key.as_ref();
+    JobEntry {
+        drive_id: entry.drive_id.clone(),
+        bitlocker_key: key.map(|key| ::manifest::BitlockerKey::new(key.expose().to_owned())),
+        manifest_file: entry.manifest_file.clone(),
+        manifest_hash: entry.manifest_hash,
+        header_hash: entry.header_hash.clone(),
+    }
+}
+
+/// Writes the job entry, and each drive's extract for portals that take no large journal.
+fn write_job(session: &Session, packed: &[Packed], journal: &Journal) -> Result<(), Failure> {
+    let entries: Vec<JobEntry> = packed.iter().map(|packed| same_entry(&packed.entry)).collect();
+    let path = &session.frozen.job_out;
+    write_whole(path, JobEntry::to_json(&entries).as_bytes())
+        .with_context(|| format!("writing the job entry {}; the journal holds the same", path.display()))
+        .map_err(Failure::fatal)?;
+    for entry in &entries {
+        let path = journal.beside(&format!("_DriveInfo_{}.xml", file_name(&entry.drive_id)));
+        write_whole(&path, entry.to_xml().as_bytes())
+            .with_context(|| format!("writing {}", path.display()))
+            .map_err(Failure::fatal)?;
+    }
+    Ok(())
+}
+
+/// A serial number as a part of a file's name.
+fn file_name(id: &DriveId) -> String {
+    id.as_str().chars().map(|c| if c == '/' { '_' } else { c }).collect()
+}
+
+/// The same command after it ended: says so, and writes the job entry again if it is gone.
+fn already_packed(
+    state: &JournalState,
+    arguments: &PackArguments,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let packed = state.drives.values().filter(|drive| drive.phase == Some(Phase::Packed));
+    let entries: Vec<JobEntry> = packed.filter_map(|drive| drive.entry.as_ref()).map(same_entry).collect();
+    let path = &arguments.outputs.job_out;
+    if !path.exists() {
+        write_whole(path, JobEntry::to_json(&entries).as_bytes())
+            .with_context(|| format!("writing the job entry {}", path.display()))
+            .map_err(Failure::fatal)?;
+    }
+    let serials: Vec<&str> = entries.iter().map(|entry| entry.drive_id.as_str()).collect();
+    let text = format!("already packed: {}. The job entry is {}", serials.join(", "), path.display());
+    console.result("already-packed", &text, serde_json::json!({ "drives": serials, "job": path }));
+    Ok(Exit::Success)
+}
+
+/// Gives up the journal's interrupted session.
+fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
+    let (mut journal, state) = Journal::open(path).map_err(Failure::usage)?;
+    let Some(unfinished) = state.unfinished() else {
+        return Err(Failure::usage(anyhow!(
+            "no session in {} is under way: there is nothing to abort",
+            path.display()
+        )));
+    };
+    let id = unfinished.id.clone();
+    let session = Session::load(path);
+    if let Ok(session) = &session {
+        for (index, frozen) in session.frozen.drives.iter().enumerate() {
+            let drive = session.drive_id(index)?;
+            drive::wipe(&frozen.path, &session.blueprint(index)?)?;
+            journal.drive(&drive, Phase::Wiped).map_err(Failure::fatal)?;
+        }
+    }
+    journal.session(&id, SessionState::Aborted).map_err(Failure::fatal)?;
+    if let Ok(session) = session {
+        session.remove();
+    }
+    let text = format!("session {id} is given up; nothing on its drives looks whole");
+    console.result("aborted", &text, serde_json::json!({ "session": id.as_str() }));
+    Ok(Exit::Success)
+}

@@ -1,0 +1,356 @@
+//! From the items of a drive to places on its volume.
+//!
+//! Everything the drive will hold is planned before its first byte is written: the sources' files in
+//! the work's order, our side files, and last the manifest with an upper bound of its length, which
+//! becomes the real one at the end. The same blueprint gives the same layout; a resumed pack rests on
+//! that.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bitlocker::format;
+use block::Partition;
+use block::partitions::{Guid, NewTable, NewTableError};
+use manifest::Properties;
+use model::Md5Digest;
+use ntfs::build::{
+    Attributes, BuildError, Builder, DirectoryId, DirectorySpec, FileId, FileSpec, FileTime, PlacedFile,
+    Plan, PlanError, Settings, Times,
+};
+
+use super::blueprint::Blueprint;
+use super::slab::{Place, Shape};
+use crate::work::{self, DatasetId, Item, ItemId, SideFile, Work};
+
+/// The manifest's name in the volume's root: azure-import-export.md §1.2, generations A and B.
+pub const MANIFEST_NAME: &str = "DriveManifest.xml";
+/// The manifest's path as a job has it.
+pub const MANIFEST_PATH: &str = "\\DriveManifest.xml";
+
+/// The items do not make a volume.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// A name or a length that NTFS does not have.
+    #[error("laying out the drive")]
+    Build(#[from] BuildError),
+    /// Clashing names, or no room.
+    #[error("laying out the drive")]
+    Plan(#[from] PlanError),
+}
+
+/// The drive has no room for a volume.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// No partition.
+    #[error("partitioning the drive")]
+    Table(#[from] NewTableError),
+    /// No encrypted volume.
+    #[error("laying out the encrypted volume")]
+    Outer(#[from] format::LayoutError),
+}
+
+/// What is around the file system: a partition, and an encrypted volume in it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The partition table.
+    pub table: NewTable,
+    /// Its one partition.
+    pub partition: Partition,
+    /// Where BitLocker's areas are.
+    pub outer: format::Layout,
+    /// The partition's first sector.
+    pub first_sector: u32,
+}
+
+/// Clusters of a volume of that length: 4 KiB to 16 TiB, 64 KiB beyond, because Windows counts clusters in
+/// 32 bits.
+pub fn cluster_bytes(drive_bytes: u64) -> u32 {
+    if drive_bytes <= 16 << 40 { 4 << 10 } else { 64 << 10 }
+}
+
+impl Frame {
+    /// The frame of a blueprint's drive.
+    ///
+    /// # Errors
+    /// When the drive is too small.
+    pub fn new(blueprint: &Blueprint) -> Result<Frame, FrameError> {
+        let Blueprint { drive_bytes, sector_bytes, cluster_bytes, disk_guid, partition_guid, .. } =
+            *blueprint;
+        let (drive_id, partition_id) = (Guid(disk_guid), Guid(partition_guid));
+        let table = NewTable { drive_bytes, sector_bytes, drive_id, partition_id };
+        let partition = table.partition()?;
+        let outer = format::Layout::within_clusters(partition.length_bytes, sector_bytes, cluster_bytes)?;
+        let first_sector = partition.start_bytes / u64::from(sector_bytes);
+        let first_sector = u32::try_from(first_sector).unwrap_or(u32::MAX);
+        Ok(Frame { table, partition, outer, first_sector })
+    }
+}
+
+/// A side file on the volume, and its bytes.
+pub type SideFilePlace = (FileId, Arc<[u8]>);
+
+/// A drive's volume as planned.
+pub struct Layout {
+    /// The file system.
+    pub plan: Plan,
+    /// The items, in the work's order; `files` has the file of each.
+    pub items: Vec<ItemId>,
+    files: Vec<FileId>,
+    /// Our side files that hold for whole datasets.
+    pub side_files: Vec<SideFilePlace>,
+    /// The properties files of items that get a `Content-MD5`.
+    own_properties: BTreeMap<ItemId, FileId>,
+    /// The manifest.
+    pub manifest: FileId,
+}
+
+impl Layout {
+    /// Plans the volume of that blueprint inside its frame.
+    ///
+    /// # Errors
+    /// When the items do not fit, or cannot be named.
+    pub fn new(work: &Work, blueprint: &Blueprint, frame: &Frame) -> Result<Layout, LayoutError> {
+        let outer = &frame.outer;
+        let placed = outer.reserved().into_iter().map(|area| PlacedFile {
+            name: area.kind.to_string(),
+            offset_bytes: area.offset_bytes,
+            length_bytes: area.length_bytes,
+        });
+        let settings = Settings {
+            volume_bytes: outer.file_system_bytes(),
+            sector_bytes: outer.sector_bytes(),
+            cluster_bytes: Some(blueprint.cluster_bytes),
+            label: blueprint.label.clone(),
+            serial: blueprint.volume_serial,
+            first_sector_of_partition: frame.first_sector,
+            time: FileTime(blueprint.time),
+            placed: placed.collect(),
+        };
+        let mut draft = Draft {
+            work,
+            blueprint,
+            builder: Builder::new(settings)?,
+            directories: HashMap::new(),
+            paths: HashMap::new(),
+        };
+        let items: Vec<ItemId> = blueprint.item_ids().collect();
+        let side_files = draft.side_files(&items)?;
+        let files = items.iter().map(|id| draft.item(*id)).collect::<Result<Vec<FileId>, LayoutError>>()?;
+        let own_properties = draft.own_properties(&items)?;
+        let spec = FileSpec { length_bytes: blueprint.manifest_bytes_max, ..draft.own_file() };
+        let manifest = draft.builder.file(DirectoryId::ROOT, MANIFEST_NAME, &spec)?;
+        let plan = draft.builder.plan()?;
+        Ok(Layout { plan, items, files, side_files, own_properties, manifest })
+    }
+
+    /// An item of this drive as it is cut, and where its data goes.
+    pub fn cut<'b>(&self, work: &Work, blueprint: &'b Blueprint, index: usize) -> (Shape<'b>, Vec<Place>) {
+        let item = work.item(self.items[index]);
+        let data = blueprint.stored.get(&item.id.0).map(Vec::as_slice);
+        let shape = Shape { item: item.id, kind: item.kind(), length_bytes: item.length_bytes(), data };
+        (shape, self.places(self.files[index]))
+    }
+
+    /// Where a file's data goes.
+    pub fn places(&self, file: FileId) -> Vec<Place> {
+        let place = |extent: ntfs::build::Extent| Place {
+            file_offset_bytes: extent.file_offset_bytes,
+            volume_offset_bytes: extent.volume_offset_bytes,
+            length_bytes: extent.length_bytes,
+        };
+        self.plan.extents(file).map(place).collect()
+    }
+
+    /// All files in the order of their data.
+    pub fn all_files(&self) -> impl Iterator<Item = FileId> + '_ {
+        let side_files = self.side_files.iter().map(|(file, _)| *file);
+        let own = self.own_properties.values().copied();
+        side_files.chain(self.files.iter().copied()).chain(own).chain([self.manifest])
+    }
+
+    /// The file of an item.
+    pub fn file(&self, item: ItemId) -> Option<FileId> {
+        self.items.binary_search(&item).ok().map(|index| self.files[index])
+    }
+
+    /// The properties file of an item.
+    pub fn own_properties(&self, item: ItemId) -> Option<FileId> {
+        self.own_properties.get(&item).copied()
+    }
+}
+
+/// Where an item's own properties file lies on the drive.
+pub fn own_properties_path(work: &Work, item: ItemId) -> String {
+    let dataset = work.item(item).dataset_id();
+    format!("\\{}\\{}.properties\\{}.xml", work.session(), dataset.0, item.0)
+}
+
+/// The properties of an item with the digest of its bytes: its dataset's, and `Content-MD5`.
+pub fn own_properties_file(item: &Item<'_>, md5: Md5Digest) -> String {
+    let of_dataset = item.dataset().properties.as_ref().map(|file| Properties::parse(&file.bytes));
+    // The dataset's file was parsed when it was read; if it were not, the digest alone would be right.
+    let mut properties = of_dataset.and_then(Result::ok).unwrap_or_default();
+    properties.content_md5 = Some(md5);
+    properties.to_xml()
+}
+
+struct Draft<'a> {
+    work: &'a Work,
+    blueprint: &'a Blueprint,
+    builder: Builder,
+    directories: HashMap<work::DirectoryId, DirectoryId>,
+    paths: HashMap<String, DirectoryId>,
+}
+
+impl Draft<'_> {
+    /// The side files of the datasets that have items on this drive.
+    fn side_files(&mut self, items: &[ItemId]) -> Result<Vec<SideFilePlace>, LayoutError> {
+        let mut used: Vec<DatasetId> = items.iter().map(|id| self.work.item(*id).dataset_id()).collect();
+        used.dedup();
+        let mut files = Vec::new();
+        for dataset in used.into_iter().map(|id| self.work.dataset(id)) {
+            for SideFile { drive_path, bytes } in dataset.metadata.iter().chain(&dataset.properties) {
+                let (folder, name) = drive_path.rsplit_once('\\').unwrap_or(("", drive_path));
+                let parent = self.path(folder)?;
+                let spec = FileSpec { length_bytes: bytes.len() as u64, ..self.own_file() };
+                files.push((self.builder.file(parent, name, &spec)?, Arc::clone(bytes)));
+            }
+        }
+        Ok(files)
+    }
+
+    fn item(&mut self, id: ItemId) -> Result<FileId, LayoutError> {
+        let item = self.work.item(id);
+        let parent = self.directory(item.directory())?;
+        let modified = file_time(item.modified_nanoseconds());
+        let times = Times {
+            created: modified,
+            modified,
+            changed: modified,
+            accessed: file_time(item.accessed_nanoseconds()),
+        };
+        let spec = FileSpec {
+            length_bytes: item.length_bytes(),
+            data: self.blueprint.stored.get(&id.0).cloned(),
+            times,
+            attributes: Attributes::ARCHIVE,
+        };
+        Ok(self.builder.file(parent, item.name(), &spec)?)
+    }
+
+    fn own_properties(&mut self, items: &[ItemId]) -> Result<BTreeMap<ItemId, FileId>, LayoutError> {
+        let mut files = BTreeMap::new();
+        for id in items.iter().copied().filter(|id| self.work.item(*id).dataset().content_md5) {
+            let path = own_properties_path(self.work, id);
+            let (folder, name) = path.rsplit_once('\\').unwrap_or(("", &path));
+            let parent = self.path(folder)?;
+            let text = own_properties_file(&self.work.item(id), Md5Digest([0; 16]));
+            let spec = FileSpec { length_bytes: text.len() as u64, ..self.own_file() };
+            files.insert(id, self.builder.file(parent, name, &spec)?);
+        }
+        Ok(files)
+    }
+
+    /// The directory of a work, made when its first item comes.
+    fn directory(&mut self, id: work::DirectoryId) -> Result<DirectoryId, LayoutError> {
+        if let Some(made) = self.directories.get(&id) {
+            return Ok(*made);
+        }
+        let directory = self.work.directory(id);
+        let made = match directory.parent {
+            None => self.path(&self.work.dataset(directory.dataset).drive_directory.clone())?,
+            Some(parent) => {
+                let parent = self.directory(parent)?;
+                let name = &self.work.directory(id).name;
+                self.builder.directory(parent, name, &self.own_directory())?
+            }
+        };
+        self.directories.insert(id, made);
+        Ok(made)
+    }
+
+    /// A directory of ours by its path from `\` on, made with all above it.
+    fn path(&mut self, path: &str) -> Result<DirectoryId, LayoutError> {
+        let Some((folder, name)) = path.rsplit_once('\\') else { return Ok(DirectoryId::ROOT) };
+        if let Some(made) = self.paths.get(path) {
+            return Ok(*made);
+        }
+        let parent = self.path(folder)?;
+        let made = self.builder.directory(parent, name, &self.own_directory())?;
+        self.paths.insert(path.to_owned(), made);
+        Ok(made)
+    }
+
+    fn own_directory(&self) -> DirectorySpec {
+        DirectorySpec { times: self.own_times(), attributes: Attributes::NONE }
+    }
+
+    fn own_file(&self) -> FileSpec {
+        FileSpec { times: self.own_times(), attributes: Attributes::ARCHIVE, ..FileSpec::default() }
+    }
+
+    fn own_times(&self) -> Times {
+        Times::all(FileTime(self.blueprint.time))
+    }
+}
+
+/// Nanoseconds from 1970 as NTFS keeps them.
+pub fn file_time(nanoseconds: i64) -> FileTime {
+    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
+    let time =
+        if nanoseconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    FileTime::from(time.unwrap_or(UNIX_EPOCH))
+}
+
+/// Ranges in whole units, adjacent ones joined; the unit grows until there are few enough.
+pub fn coarsened(
+    stored: &[Range<u64>],
+    unit_bytes: u64,
+    ranges_max: usize,
+    length_bytes: u64,
+) -> Vec<Range<u64>> {
+    let mut unit = unit_bytes;
+    loop {
+        let mut joined: Vec<Range<u64>> = Vec::new();
+        for range in stored {
+            let (start, end) =
+                (range.start / unit * unit, range.end.next_multiple_of(unit).min(length_bytes));
+            match joined.last_mut() {
+                Some(last) if last.end >= start => last.end = last.end.max(end),
+                _ => joined.push(start..end),
+            }
+        }
+        if joined.len() <= ranges_max {
+            return joined;
+        }
+        unit = unit.saturating_mul(2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_grow_where_windows_cannot_count_them() {
+        assert_eq!(cluster_bytes(16 << 40), 4_096);
+        assert_eq!(cluster_bytes((16 << 40) + 512), 65_536);
+    }
+
+    #[test]
+    fn ranges_are_widened_to_units_until_there_are_few_enough() {
+        let stored = [5..10, 70_000..70_001, 200_000..300_000];
+        assert_eq!(coarsened(&stored, 65_536, 10, 290_000), [0..131_072, 196_608..290_000]);
+        assert_eq!(coarsened(&stored, 65_536, 1, 290_000), Vec::from_iter(Some(0..290_000)));
+        assert!(coarsened(&[], 65_536, 10, 290_000).is_empty());
+    }
+
+    #[test]
+    fn times_before_and_after_1970_are_kept() {
+        assert_eq!(file_time(0), FileTime(116_444_736_000_000_000));
+        assert_eq!(file_time(-1_000_000_000), FileTime(116_444_735_990_000_000));
+        assert_eq!(file_time(123_456_789), FileTime(116_444_736_001_234_567));
+    }
+}
