@@ -1,0 +1,301 @@
+//! `driveprep pack` as a person starts it: what is on the drive, what is refused, and what survives.
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+
+use common::{Bench, Opened, ends_with, kill_when, phase_of, run, said};
+use driveprep::journal::Phase;
+use manifest::{BlobKind, JobEntry, Properties};
+use model::{DriveId, ImportDisposition};
+
+#[test]
+fn a_directory_is_on_the_drive_with_every_byte_and_every_digest() {
+    let bench = Bench::new();
+    let names = ["a.txt", "empty", "sub/one block", "sub/more", "sub/Ünïcode/日本語.bin", "edge"];
+    let lengths = [10, 0, 4 << 20, (9 << 20) + 1, 70_000, 4_096];
+    let contents: Vec<Vec<u8>> =
+        names.iter().zip(lengths).map(|(name, length)| bench.source(name, length)).collect();
+    ends_with(bench.pack(&["--disposition", "overwrite"]), 0);
+    let drive = bench.open();
+    assert_eq!(drive.entries.len(), names.len());
+    for (name, content) in names.iter().zip(&contents) {
+        let (entry, bytes) = drive.blob(&format!("con/pre/{name}"));
+        assert!(bytes == *content, "{name} differs");
+        assert_eq!(entry.stated_disposition, Some(ImportDisposition::Overwrite));
+        assert_eq!(common::parts(entry).len(), content.len().div_ceil(4 << 20));
+        let BlobKind::Block(blocks) = &entry.kind else { panic!("{name} is no block blob") };
+        assert!(blocks.iter().all(|block| block.id.is_some()));
+    }
+    assert_eq!(drive.lists[0].id.as_deref(), Some("session#1-0"));
+    for secret in ["drive.json", "drive.jrn", "drive.jrn_DriveInfo_S1.xml"] {
+        let mode = fs::metadata(bench.path(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
+        let entry = JobEntry::parse(&fs::read(bench.path(secret)).unwrap(), None).unwrap();
+        assert_eq!(entry.manifest_hash, bench.job().manifest_hash, "{secret}");
+    }
+    let left = fs::read_dir(bench.path(".")).unwrap().count();
+    assert_eq!(left, 5, "sources, image, job entry, journal and its extract are all that is left");
+}
+
+#[test]
+fn holes_stay_holes_and_zeros_of_page_blobs_are_left_out() {
+    let bench = Bench::new();
+    let disk = File::create(bench.path("src/disk.vhd")).unwrap();
+    disk.set_len(6 << 30).unwrap();
+    disk.write_all_at(&[1; 100_000], 5 << 30).unwrap();
+    disk.write_all_at(&[0; 1 << 20], 1 << 20).unwrap();
+    let file = File::create(bench.path("src/sparse.bin")).unwrap();
+    file.set_len(5 << 30).unwrap();
+    file.write_all_at(&[2; 10], 3 << 30).unwrap();
+    ends_with(bench.pack(&[]), 0);
+    let drive = bench.open();
+    let find = |path: &str| drive.entries.iter().find(|entry| entry.blob_path == path).unwrap();
+    let (disk, file) = (find("con/pre/disk.vhd"), find("con/pre/sparse.bin"));
+    assert_eq!((disk.length_bytes, file.length_bytes), (6 << 30, 5 << 30));
+    let BlobKind::Page(ranges) = &disk.kind else { panic!("a .vhd becomes a page blob") };
+    let places: Vec<(u64, u64)> =
+        ranges.iter().map(|range| (range.offset_bytes, range.length_bytes)).collect();
+    assert_eq!(places, [(5 << 30, 131_072)]);
+    assert_eq!(common::parts(file).len(), 5 << 8, "a block blob's blocks cover its holes");
+    assert!(drive.has("\\session#1\\0\\sparse.bin"));
+}
+
+#[test]
+fn side_files_and_whole_digests_are_on_the_drive_and_in_the_manifest() {
+    let bench = Bench::new();
+    let (long, short) = (bench.source("long", (9 << 20) + 3), bench.source("short", 5));
+    let metadata = "<?xml version=\"1.0\"?><Metadata><owner>me</owner></Metadata>";
+    let properties = "<Properties><Content-Type>text/x-test</Content-Type></Properties>";
+    fs::write(bench.path("m.xml"), metadata).unwrap();
+    fs::write(bench.path("p.xml"), properties).unwrap();
+    ends_with(bench.pack(&["--metadata-file", "m.xml", "--properties-file", "p.xml", "--content-md5"]), 0);
+    let drive = bench.open();
+    let (metadata_ref, list) = (drive.lists[0].metadata.clone().unwrap(), drive.lists[0].properties.clone());
+    assert_eq!(drive.file(&metadata_ref.path), metadata.as_bytes());
+    assert_eq!(metadata_ref.hash.as_bytes(), digests::md5_of(metadata.as_bytes()).0);
+    assert_eq!(drive.file(&list.unwrap().path), properties.as_bytes());
+    for (name, content) in [("long", long), ("short", short)] {
+        let own = drive.blob(&format!("con/pre/{name}")).0.properties.clone().unwrap();
+        let text = drive.file(&own.path);
+        assert_eq!(own.hash.as_bytes(), digests::md5_of(&text).0);
+        let properties = Properties::parse(&text).unwrap();
+        assert_eq!(properties.content_md5, Some(digests::md5_of(&content)));
+        assert_eq!(properties.content_type.as_deref(), Some("text/x-test"));
+    }
+}
+
+#[test]
+fn killed_again_and_again_the_same_command_comes_to_the_same_drive() {
+    let bench = Bench::new();
+    let mut contents = Vec::new();
+    for index in 0..40 {
+        let name = format!("{index:02}");
+        contents.push((name.clone(), bench.source(&name, if index % 10 == 3 { 20 << 20 } else { 200_000 })));
+    }
+    let pack = || bench.pack(&["--checkpoint-mib", "1", "--buffer-mib", "16"]);
+    let is_prepared = || bench.journal_text().contains("State: Prepared");
+    let mut kills = u32::from(kill_when(pack(), is_prepared));
+    for count in [1, 3, 8, 14] {
+        kills += u32::from(kill_when(pack(), || bench.checkpoints().len() >= count));
+    }
+    kills += u32::from(kill_when(pack(), || bench.journal_text().contains("State: Sealing")));
+    kills += u32::from(kill_when(pack(), || bench.journal_text().contains("State: Packed")));
+    ends_with(pack(), 0);
+    assert!(kills >= 5, "{kills} of 7 kills came before the end");
+    let checkpoints = bench.checkpoints();
+    assert!(checkpoints.is_sorted(), "what a checkpoint vouches for is not copied again: {checkpoints:?}");
+    let drive = bench.open();
+    for (name, content) in &contents {
+        assert!(drive.blob(&format!("con/pre/{name}")).1 == *content, "{name} differs");
+    }
+    let text = ends_with(pack(), 0);
+    assert!(text.contains("already packed: S1"), "{text}");
+    // An undisturbed pack has the same manifest, byte for byte.
+    let killed = bench.job().manifest_hash;
+    for file in ["drive.img", "drive.jrn", "drive.json"] {
+        fs::remove_file(bench.path(file)).unwrap();
+    }
+    ends_with(pack(), 0);
+    assert_eq!(bench.job().manifest_hash, killed);
+}
+
+#[test]
+fn sigterm_stops_at_a_checkpoint_and_says_how_to_go_on() {
+    let bench = Bench::new();
+    for index in 0..12 {
+        bench.source(&format!("{index}"), 16 << 20);
+    }
+    let mut command = bench.pack(&["--checkpoint-mib", "1", "--buffer-mib", "16"]);
+    let child = command.spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while bench.checkpoints().is_empty() && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_micros(300));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let output = child.wait_with_output().unwrap();
+    if output.status.code() == Some(0) {
+        println!("skipped: sigterm_stops_at_a_checkpoint_and_says_how_to_go_on: the pack was faster");
+        return;
+    }
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("--resume"), "{text}");
+    ends_with(bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]), 0);
+    assert_eq!(bench.open().entries.len(), 12);
+}
+
+#[test]
+fn a_source_that_changed_while_it_was_packed_is_left_out_and_named() {
+    let bench = Bench::new();
+    let whole = bench.source("whole", 5 << 20);
+    for name in ["changed", "gone", "longer"] {
+        bench.source(name, 5 << 20);
+    }
+    let pack = || bench.pack(&["--checkpoint-mib", "4096"]);
+    if !kill_when(pack(), || bench.journal_text().contains("State: Prepared")) {
+        println!(
+            "skipped: a_source_that_changed_while_it_was_packed_is_left_out_and_named: the pack was faster"
+        );
+        return;
+    }
+    bench.source("changed", 5 << 20);
+    bench.source("longer", 6 << 20);
+    fs::remove_file(bench.path("src/gone")).unwrap();
+    let text = ends_with(pack(), 10);
+    for name in ["changed", "gone", "longer"] {
+        assert!(text.contains(&format!("src/{name}: it ")), "{text}");
+    }
+    let drive = bench.open();
+    assert_eq!(drive.entries.len(), 1);
+    assert!(drive.blob("con/pre/whole").1 == whole);
+    assert!(!drive.has("\\session#1\\0\\changed"));
+}
+
+#[test]
+fn an_aborted_session_leaves_nothing_that_looks_whole() {
+    let bench = Bench::new();
+    bench.source("f", 1 << 20);
+    let is_sealing = || phase_of(&bench, "S1").is_some_and(|phase| phase >= Phase::Prepared);
+    let killed = kill_when(bench.pack(&[]), || bench.journal_text().contains("State: Prepared"));
+    if !killed {
+        println!("skipped: an_aborted_session_leaves_nothing_that_looks_whole: the pack was faster");
+        return;
+    }
+    assert!(is_sealing());
+    ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 0);
+    assert_eq!(phase_of(&bench, "S1"), Some(Phase::Wiped));
+    if let Ok(image) = fs::read(bench.path("drive.img")) {
+        assert!(image[..(1 << 20) + 8_192].iter().all(|byte| *byte == 0), "no table and no boot sector");
+    }
+    let text = ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 2);
+    assert!(text.contains("nothing to abort"), "{text}");
+    // The journal takes a new session.
+    ends_with(bench.pack(&["--overwrite"]), 0);
+    bench.open();
+}
+
+#[test]
+fn several_drives_share_the_items_and_each_is_whole() {
+    let bench = Bench::new();
+    for index in 0..10 {
+        bench.source(&format!("{index}"), 20 << 20);
+    }
+    let drives = ["--drive", "one.img", "--serial", "S1", "--drive", "two.img", "--serial", "S2"];
+    let pack = |more: &[&str]| {
+        let mut command = bench.driveprep(&["pack", "--from", "src", "--to", "con", "--size", "180MB"]);
+        command.args(drives).args(more);
+        command
+    };
+    ends_with(pack(&[]), 0);
+    let jobs = fs::read(bench.path("drive.json")).unwrap();
+    let mut paths = Vec::new();
+    for (serial, image) in [("S1", "one.img"), ("S2", "two.img")] {
+        let job = JobEntry::parse(&jobs, DriveId::new(serial).ok().as_ref()).unwrap();
+        let drive = Opened::new(&bench.path(image), &job);
+        assert!(!drive.entries.is_empty());
+        for entry in &drive.entries {
+            drive.blob(&entry.blob_path);
+            paths.push(entry.blob_path.clone());
+        }
+    }
+    paths.sort();
+    let all: Vec<String> = (0..10).map(|index| format!("con/{index}")).collect();
+    assert_eq!(paths, all, "each item is on one drive");
+}
+
+#[test]
+fn what_fits_on_no_drive_is_named_and_nothing_is_written() {
+    let bench = Bench::new();
+    bench.source("small", 1 << 20);
+    File::create(bench.path("src/large")).unwrap().set_len(0).unwrap();
+    bench.source("large", 400 << 20);
+    let text = ends_with(bench.pack(&[]), 6);
+    assert!(text.contains("fits on no drive") && text.contains("src/large"), "{text}");
+    assert!(!bench.path("drive.img").exists() && !bench.path("drive.jrn").exists());
+    let text = ends_with(bench.pack(&["--allow-incomplete"]), 10);
+    assert!(text.contains("MISSING"), "{text}");
+    assert_eq!(bench.open().entries.len(), 1);
+}
+
+#[test]
+fn a_drive_that_holds_something_and_another_session_are_refused() {
+    let bench = Bench::new();
+    bench.source("f", 10);
+    fs::write(bench.path("drive.img"), "something").unwrap();
+    let text = ends_with(bench.pack(&[]), 2);
+    assert!(text.contains("--overwrite"), "{text}");
+    assert_eq!(fs::read(bench.path("drive.img")).unwrap(), b"something");
+    ends_with(bench.pack(&["--overwrite"]), 0);
+    let text = ends_with(bench.pack(&["--overwrite", "--label", "OTHER"]), 2);
+    assert!(text.contains("completed session"), "{text}");
+    let text = ends_with(bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]), 2);
+    assert!(text.contains("nothing to resume"), "{text}");
+}
+
+#[test]
+fn every_cipher_sector_size_and_protector_makes_a_drive_that_opens() {
+    for (cipher, sector) in [("xts256", "4096"), ("xts128", "512"), ("cbc256", "512"), ("cbc128", "4096")] {
+        let bench = Bench::new();
+        let content = bench.source("f", 100_000);
+        fs::write(bench.path("pw"), "correct horse\n").unwrap();
+        fs::create_dir(bench.path("keys")).unwrap();
+        let more =
+            ["--cipher", cipher, "--sector-size", sector, "--password-file", "pw", "--bek-out", "keys"];
+        ends_with(bench.pack(&more), 0);
+        assert!(bench.open().blob("con/pre/f").1 == content, "{cipher}");
+        let key = fs::read_dir(bench.path("keys")).unwrap().next().unwrap().unwrap();
+        assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn the_whole_surface_is_encrypted_when_that_is_asked_for() {
+    let bench = Bench::new();
+    let content = bench.source("f", 9 << 20);
+    let mut command = bench.driveprep(&["pack", "--from", "src", "--to", "con", "--whole-surface"]);
+    command.args(["--drive", "drive.img", "--size", "100MB", "--serial", "S1"]);
+    ends_with(command, 0);
+    assert!(bench.open().blob("con/f").1 == content);
+    let image = fs::read(bench.path("drive.img")).unwrap();
+    let inside = &image[(1 << 20) + 8_192..image.len() - (2 << 20)];
+    let zeros = inside.chunks(4_096).filter(|chunk| chunk.iter().all(|byte| *byte == 0)).count();
+    assert!(zeros < 64, "{zeros} pages of the volume are plain zeros");
+}
+
+#[test]
+fn a_program_gets_events_and_no_secret() {
+    let bench = Bench::new();
+    bench.source("f", 10);
+    let output = run(bench.pack(&["--json"]));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let packed = events.iter().find(|event| event["event"] == "packed").unwrap();
+    assert_eq!((packed["files"].as_u64(), packed["missing"].as_u64()), (Some(1), Some(0)));
+    let key = bench.job().bitlocker_key.unwrap();
+    assert!(!text.contains(key.expose()) && !String::from_utf8_lossy(&output.stderr).contains(key.expose()));
+}
