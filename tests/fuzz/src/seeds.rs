@@ -1,5 +1,7 @@
 //! Sound inputs, made when a run starts: nothing is kept in the repository.
 
+mod customer;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +15,8 @@ use rig::{process, setup};
 
 use crate::mutation::Seed;
 use crate::targets::{COMPACT_BYTES, regions};
+
+pub use customer::{frozen_work, inputs};
 
 /// One volume a method, each with a startup key, which needs no costly derivation.
 ///

@@ -4,10 +4,12 @@
 //! must keep the driver's promises; those are asserted here, from outside, by the public API.
 
 mod bitlocker;
+mod driveprep;
 mod manifest;
 mod ntfs;
 
 pub use bitlocker::{COMPACT_BYTES, bitlocker, regions};
+pub use driveprep::{frozen_work, inputs};
 pub use manifest::manifest;
 pub use ntfs::{ntfs, ntfs_check};
 

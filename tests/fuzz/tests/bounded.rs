@@ -32,3 +32,13 @@ fn mutated_ntfs_volumes_are_checked_without_a_panic() {
 fn mutated_manifests_are_refused_or_right() {
     run(&Target { name: "manifest", run: targets::manifest }, &seeds::manifest(), 20_000);
 }
+
+#[test]
+fn mutated_frozen_works_are_refused_or_right() {
+    run(&Target { name: "frozen_work", run: targets::frozen_work }, &seeds::frozen_work(), 20_000);
+}
+
+#[test]
+fn mutated_datasets_drivesets_and_plans_are_refused_or_right() {
+    run(&Target { name: "inputs", run: targets::inputs }, &seeds::inputs(), 20_000);
+}
