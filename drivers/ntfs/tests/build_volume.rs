@@ -1,140 +1,72 @@
-//! Volumes made by the builder, read back by our own reader and by everybody else's.
+//! Volumes made by the builder, read back by our own reader and looked through by our own check.
 
 #![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 
 #[path = "common/built.rs"]
 mod built;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use block::SharedDevice;
-use built::{File, SparseMemory, TIME, Tree, noise, settings};
-use ntfs::build::{Attributes, FileTime, PlacedFile, Settings, Times};
-use ntfs::{Limits, Volume};
+use built::{
+    File, MIB, SparseMemory, Tree, assert_holds, assert_sound, noise, open, placed, rich_tree, settings,
+};
+use ntfs::build::Settings;
 
-const MIB: u64 = 1 << 20;
-
-/// A bit of everything.
-fn rich_tree() -> Tree {
-    let mut tree = Tree::default();
-    tree.directory("sizes");
-    let edges = [0_usize, 1, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1 << 20, 3_000_001];
-    for length in edges {
-        tree.file(&format!("sizes/{length} bytes"), File::new(noise(length as u64, length)));
-    }
-    tree.directory("names");
-    let names = [
-        "ÄÖÜ ß.txt",
-        "日本語.dat",
-        "\u{1f600}\u{10ffff}.bin",
-        "A",
-        "FILE0001.TXT",
-        ".hidden",
-        "a b  c",
-        "x+y=z;[1],",
-    ];
-    for name in names {
-        tree.file(&format!("names/{name}"), File::new(name.as_bytes().to_vec()));
-    }
-    let long = "ü".repeat(255);
-    tree.directory(&format!("names/{long}"));
-    tree.file(&format!("names/{long}/{}", "\u{1f4be}".repeat(127)), File::new(noise(255, 5_000)));
-    let mut deep = String::from("deep");
-    tree.directory(&deep);
-    for level in 0..60 {
-        deep.push_str(&format!("/level {level}"));
-        tree.directory(&deep);
-    }
-    tree.file(&format!("{deep}/bottom"), File::new(b"found".to_vec()));
-    tree.directory("many");
-    for n in 0..3_000 {
-        tree.file(
-            &format!("many/file {n:04} of three thousand.dat"),
-            File::new(noise(n, (n % 700) as usize)),
-        );
-    }
-    tree.directory("empty");
-    let mut odd = File::new(b"odd".to_vec());
-    odd.times = Times {
-        created: FileTime(TIME.0 + 1),
-        modified: FileTime(TIME.0 + 20_000_000),
-        changed: FileTime(TIME.0 + 3),
-        accessed: FileTime(TIME.0 + 4),
-    };
-    odd.attributes = Attributes::READ_ONLY | Attributes::HIDDEN | Attributes::ARCHIVE;
-    tree.file("odd.txt", odd);
-    tree.directory("sparse");
-    tree.file("sparse/middle", File::sparse(3 * MIB, vec![(MIB, noise(1, 100_000))]));
-    tree.file("sparse/ends", File::sparse(2 * MIB + 5, vec![(0, noise(2, 10)), (2 * MIB, noise(3, 5))]));
-    tree.file("sparse/nothing", File::sparse(5 * MIB, vec![]));
-    tree.file("sparse/empty", File::sparse(0, vec![]));
-    tree.file("sparse/whole", File::sparse(8192, vec![(0, noise(4, 8192))]));
-    tree
-}
-
-/// Files where BitLocker would have its areas.
-fn placed(cluster_bytes: u64) -> Vec<PlacedFile> {
-    let place = |name: &str, at: u64, length_bytes| PlacedFile {
-        name: name.to_owned(),
-        offset_bytes: (at * MIB).next_multiple_of(cluster_bytes),
-        length_bytes,
-    };
-    vec![
-        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.1", 9, 65_536),
-        place("FVE2.{24e6f0ae-6a00-4f73-984b-75ce9942852d}", 10, 8192),
-        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.2", 13, 65_536),
-        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.3", 40, 65_536),
-    ]
-}
-
-fn open(device: SharedDevice) -> Volume {
-    Volume::open(device, Limits::default(), &mut |_| {}).unwrap()
-}
-
-/// Everything that the tree has, nothing else, and no problem.
-fn assert_holds(volume: &Volume, tree: &Tree, settings: &Settings) {
-    let health = volume.health();
-    assert!(health.is_sound() && !health.mirror_differs, "{health:?}");
-    let mut expected: BTreeMap<String, Option<&File>> = tree.expected();
-    let covers: Vec<(String, File)> = settings
-        .placed
-        .iter()
-        .map(|file| {
-            (format!("System Volume Information\\{}", file.name), File::sparse(file.length_bytes, vec![]))
-        })
-        .collect();
-    if !covers.is_empty() {
-        expected.insert("System Volume Information".to_owned(), None);
-    }
-    expected.extend(covers.iter().map(|(path, file)| (path.clone(), Some(file))));
-    let found: BTreeMap<String, bool> =
-        volume.files().map(|entry| (entry.path.to_string(), entry.is_directory)).collect();
-    let paths: BTreeMap<String, bool> =
-        expected.iter().map(|(path, file)| (path.clone(), file.is_none())).collect();
-    assert_eq!(found, paths);
-    for (path, file) in expected {
-        let Some(file) = file else { continue };
-        let id = volume.resolve(&path).unwrap();
-        let stream = volume.stream(id, None).unwrap();
-        assert_eq!(stream.length_bytes, file.length_bytes, "{path}");
-        let mut content = vec![0xaa; file.length_bytes as usize];
-        assert_eq!(volume.read_at(&stream, 0, &mut content).unwrap(), content.len(), "{path}");
-        assert!(content == file.content(), "{path} differs");
-    }
+/// Builds, reads everything back and checks everything.
+fn prove(tree: &Tree, settings: &Settings) {
+    let memory = SparseMemory::new(settings.volume_bytes, settings.sector_bytes);
+    let built = tree.build(settings.clone(), &memory);
+    assert_eq!(built.files, (tree.files.len() + settings.placed.len()) as u64);
+    let device: SharedDevice = Arc::new(memory);
+    let volume = open(device.clone());
+    assert_eq!(volume.label().unwrap_or_default(), settings.label);
+    assert_holds(&volume, tree, settings);
+    assert_eq!(volume.index_size().records, built.records);
+    assert_sound(&device, settings);
 }
 
 #[test]
-fn a_rich_volume_is_what_our_reader_finds() {
+fn a_rich_volume_is_what_our_reader_finds_and_has_no_fault() {
     let tree = rich_tree();
-    for placed in [Vec::new(), placed(4096)] {
-        let settings = Settings { placed, ..settings(64 * MIB) };
-        let memory = SparseMemory::new(settings.volume_bytes, 512);
-        let built = tree.build(settings.clone(), &memory);
-        assert_eq!(built.files, tree.files.len() as u64 + settings.placed.len() as u64);
-        let volume = open(Arc::new(memory));
-        assert_eq!(volume.label().as_deref(), Some("Fünf Bücher"));
-        assert_holds(&volume, &tree, &settings);
+    prove(&tree, &settings(64 * MIB));
+    prove(&tree, &Settings { placed: placed(4096), ..settings(64 * MIB) });
+}
+
+/// Smaller than [`rich_tree`], because each of the files takes a cluster of 64 KiB.
+fn small_tree() -> Tree {
+    let mut tree = Tree::default();
+    for length in [0_usize, 1, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537, 300_001] {
+        tree.file(&format!("{length} bytes"), File::new(noise(length as u64, length)));
+    }
+    tree.directory("many");
+    for n in 0..150 {
+        tree.file(&format!("many/a name that fills an index block sooner {n}"), File::new(noise(n, 9)));
+    }
+    tree.directory("long");
+    for n in 0..40 {
+        tree.file(&format!("long/{n:0>255}"), File::new(Vec::new()));
+    }
+    tree.file("hole", File::sparse(MIB + 7, vec![(300_000, noise(7, 70_000)), (MIB, noise(8, 7))]));
+    tree
+}
+
+#[test]
+fn every_sector_and_cluster_size_gives_a_sound_volume() {
+    let tree = small_tree();
+    for sector_bytes in [512, 4096] {
+        for cluster_bytes in [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] {
+            if cluster_bytes < sector_bytes {
+                continue;
+            }
+            // The last sector's copy of the boot sector is alone in its cluster, or is not.
+            for extra_bytes in [0, 4096, 36_864] {
+                let base = settings(64 * MIB + extra_bytes);
+                let plain = Settings { sector_bytes, cluster_bytes: Some(cluster_bytes), ..base };
+                prove(&tree, &Settings { placed: placed(cluster_bytes.into()), ..plain.clone() });
+                prove(&tree, &plain);
+            }
+        }
     }
 }
 
@@ -147,4 +79,10 @@ fn the_same_calls_give_the_same_bytes() {
         memory.pages()
     };
     assert!(pages() == pages());
+}
+
+#[test]
+fn a_volume_without_files_is_one() {
+    prove(&Tree::default(), &settings(4 * MIB));
+    prove(&Tree::default(), &Settings { label: String::new(), ..settings(100 * MIB) });
 }

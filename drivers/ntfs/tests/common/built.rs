@@ -1,14 +1,19 @@
 //! Volumes made by the builder, for its tests: trees, targets in memory, and the caller's part of
 //! the work.
 
+#![allow(dead_code, reason = "every test file uses another part of this module")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use block::{ReadAt, ReadError, WriteAt, WriteError, check_range};
+use block::{ReadAt, ReadError, SharedDevice, WriteAt, WriteError, check_range};
 use ntfs::build::{
-    Attributes, Builder, Built, DirectoryId, DirectorySpec, FileId, FileSpec, FileTime, Plan, Settings, Times,
+    Attributes, Builder, Built, DirectoryId, DirectorySpec, FileId, FileSpec, FileTime, PlacedFile, Plan,
+    Settings, Times,
 };
+use ntfs::check::{CheckOptions, PartitionPlace, Report, check};
+use ntfs::{Limits, Volume};
 
 /// 2026-11-24 00:00 UTC.
 pub const TIME: FileTime = FileTime(134_399_520_000_000_000);
@@ -164,6 +169,145 @@ pub fn write_data(plan: &Plan, id: FileId, file: &File, target: &dyn WriteAt) {
             let mut bytes = file.read(extent.file_offset_bytes + at, length);
             target.write_all_at(&mut bytes, extent.volume_offset_bytes + at).unwrap();
         }
+    }
+}
+
+pub const MIB: u64 = 1 << 20;
+
+/// A bit of everything.
+pub fn rich_tree() -> Tree {
+    let mut tree = Tree::default();
+    tree.directory("sizes");
+    let edges = [0_usize, 1, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1 << 20, 3_000_001];
+    for length in edges {
+        tree.file(&format!("sizes/{length} bytes"), File::new(noise(length as u64, length)));
+    }
+    tree.directory("names");
+    let names = [
+        "ÄÖÜ ß.txt",
+        "日本語.dat",
+        "\u{1f600}\u{10ffff}.bin",
+        "A",
+        "FILE0001.TXT",
+        ".hidden",
+        "a b  c",
+        "x+y=z;[1],",
+    ];
+    for name in names {
+        tree.file(&format!("names/{name}"), File::new(name.as_bytes().to_vec()));
+    }
+    let long = "ü".repeat(255);
+    tree.directory(&format!("names/{long}"));
+    tree.file(&format!("names/{long}/{}", "\u{1f4be}".repeat(127)), File::new(noise(255, 5_000)));
+    let mut deep = String::from("deep");
+    tree.directory(&deep);
+    for level in 0..60 {
+        deep.push_str(&format!("/level {level}"));
+        tree.directory(&deep);
+    }
+    tree.file(&format!("{deep}/bottom"), File::new(b"found".to_vec()));
+    tree.directory("many");
+    for n in 0..3_000 {
+        tree.file(
+            &format!("many/file {n:04} of three thousand.dat"),
+            File::new(noise(n, (n % 700) as usize)),
+        );
+    }
+    tree.directory("empty");
+    let mut odd = File::new(b"odd".to_vec());
+    odd.times = Times {
+        created: FileTime(TIME.0 + 1),
+        modified: FileTime(TIME.0 + 20_000_000),
+        changed: FileTime(TIME.0 + 3),
+        accessed: FileTime(TIME.0 + 4),
+    };
+    odd.attributes = Attributes::READ_ONLY | Attributes::HIDDEN | Attributes::ARCHIVE;
+    tree.file("odd.txt", odd);
+    tree.directory("sparse");
+    tree.file("sparse/middle", File::sparse(3 * MIB, vec![(MIB, noise(1, 100_000))]));
+    tree.file("sparse/ends", File::sparse(2 * MIB + 5, vec![(0, noise(2, 10)), (2 * MIB, noise(3, 5))]));
+    tree.file("sparse/nothing", File::sparse(5 * MIB, vec![]));
+    tree.file("sparse/empty", File::sparse(0, vec![]));
+    tree.file("sparse/whole", File::sparse(8192, vec![(0, noise(4, 8192))]));
+    tree
+}
+
+/// Files where BitLocker would have its areas.
+pub fn placed(cluster_bytes: u64) -> Vec<PlacedFile> {
+    let place = |name: &str, at: u64, length_bytes| PlacedFile {
+        name: name.to_owned(),
+        offset_bytes: (at * MIB).next_multiple_of(cluster_bytes),
+        length_bytes,
+    };
+    vec![
+        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.1", 9, 65_536),
+        place("FVE2.{24e6f0ae-6a00-4f73-984b-75ce9942852d}", 10, 8192),
+        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.2", 13, 65_536),
+        place("FVE2.{e40ad34d-dae9-4bc7-95bd-b16218c10f72}.3", 40, 65_536),
+    ]
+}
+
+pub fn open(device: SharedDevice) -> Volume {
+    Volume::open(device, Limits::default(), &mut |_| {}).unwrap()
+}
+
+/// Everything that the tree has, nothing else, and no problem.
+pub fn assert_holds(volume: &Volume, tree: &Tree, settings: &Settings) {
+    let health = volume.health();
+    assert!(health.is_sound() && !health.mirror_differs, "{health:?}");
+    let mut expected: BTreeMap<String, Option<&File>> = tree.expected();
+    let covers: Vec<(String, File)> = settings
+        .placed
+        .iter()
+        .map(|file| {
+            (format!("System Volume Information\\{}", file.name), File::sparse(file.length_bytes, vec![]))
+        })
+        .collect();
+    if !covers.is_empty() {
+        expected.insert("System Volume Information".to_owned(), None);
+    }
+    expected.extend(covers.iter().map(|(path, file)| (path.clone(), Some(file))));
+    let found: BTreeMap<String, bool> =
+        volume.files().map(|entry| (entry.path.to_string(), entry.is_directory)).collect();
+    let paths: BTreeMap<String, bool> =
+        expected.iter().map(|(path, file)| (path.clone(), file.is_none())).collect();
+    assert_eq!(found, paths);
+    for (path, file) in expected {
+        let Some(file) = file else { continue };
+        let id = volume.resolve(&path).unwrap();
+        let stream = volume.stream(id, None).unwrap();
+        assert_eq!(stream.length_bytes, file.length_bytes, "{path}");
+        let mut content = vec![0xaa; file.length_bytes as usize];
+        assert_eq!(volume.read_at(&stream, 0, &mut content).unwrap(), content.len(), "{path}");
+        assert!(content == file.content(), "{path} differs");
+    }
+}
+
+/// No fault by our own check, which looks at everything that the file system says about itself.
+pub fn assert_sound(device: &SharedDevice, settings: &Settings) -> Report {
+    let sector_bytes = u64::from(settings.sector_bytes);
+    let partition = PartitionPlace {
+        first_sector: settings.first_sector_of_partition.into(),
+        length_bytes: settings.volume_bytes / sector_bytes * sector_bytes,
+    };
+    let options = CheckOptions { partition: Some(partition), ..CheckOptions::default() };
+    let report = check(device.clone(), &options, &mut |_| {}).unwrap();
+    let faults: Vec<String> = report.faults.iter().take(20).map(ToString::to_string).collect();
+    assert_eq!(report.fault_count, 0, "{faults:#?}");
+    report
+}
+
+/// A file as the target of a test that does not cut the power: what was written is read back through
+/// the same cache, and waiting for a shared disk would only take time.
+pub struct Unflushed<'f>(pub &'f std::fs::File);
+
+impl WriteAt for Unflushed<'_> {
+    fn write_all_at(&self, data: &mut [u8], offset_bytes: u64) -> Result<(), WriteError> {
+        WriteAt::write_all_at(self.0, data, offset_bytes)
+    }
+
+    fn flush(&self) -> Result<(), WriteError> {
+        Ok(())
     }
 }
 

@@ -60,6 +60,12 @@ const NEEDS: &[Need] = &[
         purposes: &[Test],
     },
     Need {
+        what: "The Sleuth Kit and 7-Zip, which judge the NTFS volumes that we make",
+        is_met: || all_on_path(&["fls", "icat", "fsstat", "7z"]),
+        packages: &["sleuthkit", "p7zip-full"],
+        purposes: &[Test],
+    },
+    Need {
         what: "wimlib, which compresses what the NTFS reader decompresses",
         is_met: || all_on_path(&["wimlib-imagex"]),
         packages: &["wimtools"],
