@@ -10,8 +10,9 @@ use serde_json::json;
 use crate::console::Console;
 use crate::inputs::Inputs;
 use crate::lint::{Code, Findings, LintRule, Severity};
+use crate::pack::source::Source;
 use crate::work::fill::{Fill, Load, fill, fill_equal};
-use crate::work::{DriveTarget, Work, cost};
+use crate::work::{DriveTarget, Item, Work, cost};
 
 /// Far more than a job can have (10) and anyone would send.
 const DRIVES_MAX: u16 = 1_000;
@@ -93,10 +94,15 @@ pub(super) fn named(work: &Work, drives: &[DriveTarget], findings: &mut Findings
 
 /// What each item costs; holes are not stored.
 fn costs(work: &Work) -> Vec<u64> {
-    let data = |item: &crate::work::Item<'_>| item.length_bytes().min(item.allocated_bytes());
-    work.items()
-        .map(|item| cost::item_bytes(&item, if item.is_sparse() { data(&item) } else { item.length_bytes() }))
-        .collect()
+    work.items().map(|item| cost::item_bytes(&item, stored_bytes(&item))).collect()
+}
+
+/// What is stored of an item: asked of the file system for files with holes, because allocation alone
+/// says less where it compresses.
+fn stored_bytes(item: &Item<'_>) -> u64 {
+    let stored = || Source::open(item).ok()?.stored().ok();
+    let ranges = if item.is_sparse() { stored() } else { None };
+    ranges.map_or(item.length_bytes(), |ranges| ranges.iter().map(|range| range.end - range.start).sum())
 }
 
 fn left_over(work: &Work, fill: &Fill, largest_usable_bytes: u64, findings: &mut Findings) {

@@ -294,6 +294,11 @@ fn distribute(switches: &Switches, session: Session) -> Result<Distribute, Compa
         return Err(CompatError::Together { one: "InitialDriveSet", other: "AdditionalDriveSet", why });
     }
     let dataset = path(switches, "DataSet")?;
+    if additional.is_some() && dataset.is_none() {
+        let instead = "name all drives in /InitialDriveSet: what fits on none of them is named before anything is \
+                       written; or pack the rest as a session of its own, with its /DataSet";
+        return Err(CompatError::Refused { name: "AdditionalDriveSet", instead });
+    }
     if initial.is_some() && dataset.is_none() {
         return Err(CompatError::Missing { name: "DataSet", when: " with /InitialDriveSet" });
     }

