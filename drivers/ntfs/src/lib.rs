@@ -25,7 +25,7 @@
 //! name table is not there yet.
 //!
 //! # What is left out
-//! 8.3 aliases are not looked up; times, owners and attributes are not kept; `$LogFile` is looked at
+//! 8.3 aliases are not looked up; owners and attributes are not kept, times are read when asked for; `$LogFile` is looked at
 //! but not replayed. EFS, deduplicated files and cloud placeholders are refused by name.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
@@ -65,6 +65,7 @@ mod resolve;
 mod runs;
 mod stream;
 mod sweep;
+mod times;
 mod tree;
 mod upcase;
 mod volume;

@@ -270,7 +270,7 @@ impl Volume {
 }
 
 /// Reading a record once more failed.
-fn again(record: u64, error: RecordError) -> StreamError {
+pub(crate) fn again(record: u64, error: RecordError) -> StreamError {
     match error {
         RecordError::Read(source) => StreamError::Read { record, source },
         RecordError::Fault(_) | RecordError::Outside { .. } => {

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::pack;
 use crate::pack::arguments::PackArguments;
 use crate::preview::{self, PreviewArguments};
+use crate::unlock::{self, UnlockArguments};
 use crate::verify::{self, VerifyArguments};
 
 /// Packs data onto drives for an Azure Import/Export station. Needs no Windows.
@@ -36,6 +37,9 @@ pub enum Command {
     /// Say what a blob list selects for export, and how many drives that needs.
     #[command(after_help = EXIT_CODES)]
     PreviewExport(PreviewArguments),
+    /// List what is on a drive, or copy files out of it, without mounting.
+    #[command(after_help = EXIT_CODES)]
+    Unlock(UnlockArguments),
     /// Prove everything on a packed drive against its manifest, before it is shipped.
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArguments),
@@ -51,6 +55,7 @@ impl Command {
             Command::Check(arguments) => check::run(&arguments, console),
             Command::Pack(arguments) => pack::run(&arguments, console),
             Command::PreviewExport(arguments) => preview::run(&arguments, console),
+            Command::Unlock(arguments) => unlock::run(&arguments, console),
             Command::Verify(arguments) => verify::run(&arguments, console),
         }
     }

@@ -38,6 +38,15 @@ impl LogTime {
     pub fn from_unix_milliseconds(unix_milliseconds: u64) -> LogTime {
         LogTime { unix_milliseconds }
     }
+
+    /// `yyyy-MM-dd HH:mm:ss`, for people.
+    pub fn to_date_and_time(self) -> String {
+        let seconds = self.unix_milliseconds.div_euclid(1_000);
+        let (year, month, day) = civil_date(seconds.div_euclid(86_400));
+        let of_day = seconds.rem_euclid(86_400);
+        let (hour, minute) = (of_day.div_euclid(3_600), of_day.div_euclid(60).rem_euclid(60));
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}", of_day.rem_euclid(60))
+    }
 }
 
 impl fmt::Display for LogTime {
