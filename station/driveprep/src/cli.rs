@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::pack;
 use crate::pack::arguments::PackArguments;
 use crate::preview::{self, PreviewArguments};
+use crate::report::{self, ReportArguments};
 use crate::unlock::{self, UnlockArguments};
 use crate::verify::{self, VerifyArguments};
 
@@ -37,6 +38,9 @@ pub enum Command {
     /// Say what a blob list selects for export, and how many drives that needs.
     #[command(after_help = EXIT_CODES)]
     PreviewExport(PreviewArguments),
+    /// Write a page to print for the parcel, and the drive's label with its barcodes.
+    #[command(after_help = EXIT_CODES)]
+    Report(ReportArguments),
     /// List what is on a drive, or copy files out of it, without mounting.
     #[command(after_help = EXIT_CODES)]
     Unlock(UnlockArguments),
@@ -55,6 +59,7 @@ impl Command {
             Command::Check(arguments) => check::run(&arguments, console),
             Command::Pack(arguments) => pack::run(&arguments, console),
             Command::PreviewExport(arguments) => preview::run(&arguments, console),
+            Command::Report(arguments) => report::run(&arguments, console),
             Command::Unlock(arguments) => unlock::run(&arguments, console),
             Command::Verify(arguments) => verify::run(&arguments, console),
         }

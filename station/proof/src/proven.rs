@@ -188,3 +188,20 @@ pub fn hash_like(like: HashText, bytes: &[u8]) -> HashText {
     whole.update(bytes);
     whole.finish()
 }
+
+/// The hash of everything that a reader gives, of the same algorithm as `like`; never held whole.
+///
+/// # Errors
+/// When the reader fails.
+pub fn hash_all_like(like: HashText, mut reader: impl Read) -> io::Result<HashText> {
+    let mut whole = Whole::new(like);
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(whole.finish()),
+            Ok(length) => whole.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

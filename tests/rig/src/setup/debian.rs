@@ -66,6 +66,12 @@ const NEEDS: &[Need] = &[
         purposes: &[Test],
     },
     Need {
+        what: "rsvg-convert and zbarimg, which draw the drive's label and read its barcodes",
+        is_met: || all_on_path(&["rsvg-convert", "zbarimg"]),
+        packages: &["librsvg2-bin", "zbar-tools"],
+        purposes: &[Test],
+    },
+    Need {
         what: "wimlib, which compresses what the NTFS reader decompresses",
         is_met: || all_on_path(&["wimlib-imagex"]),
         packages: &["wimtools"],
