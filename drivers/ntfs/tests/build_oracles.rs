@@ -134,6 +134,26 @@ fn checkers_of_others_find_nothing_wrong() {
     }
 }
 
+/// Where `cargo rig setup` installs it.
+fn phantom_trace() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../rig/python/bin/phantom-trace")
+}
+
+#[test]
+fn phantom_trace_finds_no_contradiction() {
+    let program = phantom_trace();
+    if !program.exists() {
+        eprintln!("skipped: phantom_trace_finds_no_contradiction: {} is not there", program.display());
+        return;
+    }
+    for (name, image) in images() {
+        let output = Command::new(&program).arg(image.path()).output().unwrap();
+        let text = text(&output);
+        let sound = output.status.success() && text.contains("No cross-layer inconsistencies found");
+        assert!(sound, "{name}: {text}");
+    }
+}
+
 #[test]
 fn the_sleuth_kit_finds_every_name_and_every_byte() {
     let test = "the_sleuth_kit_finds_every_name_and_every_byte";
