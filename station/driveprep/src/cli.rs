@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::pack;
 use crate::pack::arguments::PackArguments;
 use crate::preview::{self, PreviewArguments};
+use crate::repair::{self, RepairExportArguments, RepairImportArguments};
 use crate::report::{self, ReportArguments};
 use crate::unlock::{self, UnlockArguments};
 use crate::verify::{self, VerifyArguments};
@@ -47,6 +48,13 @@ pub enum Command {
     /// Prove everything on a packed drive against its manifest, before it is shipped.
     #[command(after_help = EXIT_CODES)]
     Verify(VerifyArguments),
+    /// Mend what a log says is not whole in the account, from the files that the drive was packed
+    /// from.
+    #[command(after_help = EXIT_CODES)]
+    RepairImport(RepairImportArguments),
+    /// Mend what is spoilt or missing on an exported drive, from the account.
+    #[command(after_help = EXIT_CODES)]
+    RepairExport(RepairExportArguments),
 }
 
 impl Command {
@@ -62,6 +70,8 @@ impl Command {
             Command::Report(arguments) => report::run(&arguments, console),
             Command::Unlock(arguments) => unlock::run(&arguments, console),
             Command::Verify(arguments) => verify::run(&arguments, console),
+            Command::RepairImport(arguments) => repair::run_import(&arguments, console),
+            Command::RepairExport(arguments) => repair::run_export(&arguments, console),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod lint;
 pub mod open;
 pub mod pack;
 pub mod preview;
+pub mod repair;
 pub mod report;
 pub mod unlock;
 pub mod verify;

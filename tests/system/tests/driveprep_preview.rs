@@ -12,8 +12,8 @@ use serde_json::json;
 use system_tests::program::{Desk, bare, driveprep, run};
 use system_tests::stand::Stand;
 
-/// What a drive of 0.3 GB has room for: 297,000,000 − 256 MiB = 28,564,544 bytes.
-const DRIVE: &str = "0.3GB";
+/// A drive for some 26 MB: of 40 MB a hundredth, an eighth and some megabytes are the file system's.
+const DRIVE: &str = "0.04GB";
 
 async fn put(account: &Account, path: &str, length: usize, tier: Option<Tier>) -> Result<()> {
     let path = BlobPath::parse(path)?;
@@ -70,7 +70,7 @@ async fn a_preview_prints_the_tools_block_with_the_known_counts() -> Result<()> 
          Number of duplicate blob paths/prefixes:\t1\n\
          Number of nonexistent blob paths/prefixes:\t1\n\
          \n\
-         Drive size:\t0.30 GB\n\
+         Drive size:\t0.04 GB\n\
          Number of blobs that can be exported:\t5\n\
          Number of blobs that cannot be exported:\t2\n\
          Number of drives needed:\t2\n\

@@ -54,8 +54,24 @@ impl Properties {
 
     /// The file that [`Properties::parse`] reads these from.
     pub fn to_xml(&self) -> String {
+        self.to_xml_after(String::new())
+    }
+
+    /// The file that an export writes: the same, after what only exports tell.
+    pub fn to_export_xml(&self, last_modified: Option<&str>, etag: &str, length_bytes: u64) -> String {
+        let length = length_bytes.to_string();
+        let mut exported = String::new();
+        for (name, value) in EXPORT_ONLY.into_iter().zip([last_modified, Some(etag), Some(&length)]) {
+            if let Some(value) = value {
+                exported.push_str(&format!("  <{name}>{}</{name}>\n", xml::text(value)));
+            }
+        }
+        self.to_xml_after(exported)
+    }
+
+    fn to_xml_after(&self, elements: String) -> String {
         let md5 = self.content_md5.map(|digest| STANDARD.encode(digest.0));
-        let mut file = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Properties>\n");
+        let mut file = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Properties>\n{elements}");
         for (name, value) in [
             ("Content-Type", &self.content_type),
             ("Content-MD5", &md5),

@@ -141,3 +141,14 @@ fn pairs_are_held_to_the_files_rules() {
         assert_eq!(Metadata::from_pairs(pairs), Err(expected));
     }
 }
+
+#[test]
+fn an_exports_properties_read_back_without_what_only_exports_tell() {
+    let properties = Properties { content_type: Some("a & b".to_owned()), ..Properties::default() };
+    let file = properties.to_export_xml(Some("Wed, 18 Sep 2013 23:47:08 GMT"), "0x8D", 7);
+    assert!(
+        file.contains("<Last-Modified>Wed, 18 Sep 2013 23:47:08 GMT</Last-Modified>\n  <Etag>0x8D</Etag>")
+    );
+    assert!(file.contains("<Content-Length>7</Content-Length>"), "{file}");
+    assert_eq!(Properties::parse(file.as_bytes()).unwrap(), properties);
+}
