@@ -348,6 +348,14 @@ fn planned_clusters(node: &Node, sparse: &[Vec<DataRange>], shape: &Shape) -> u6
     }
 }
 
+/// Clusters that stay free so that the largest index can move when leaving files out makes it grow
+/// (see `write::index_place`), which is by a few blocks of a level above the leaves.
+fn moving_room(sorted: &Sorted, shape: &Shape) -> u64 {
+    let grown = |blocks: u64| blocks.saturating_add(blocks / 4).saturating_add(1);
+    let deep = sorted.directories.iter().filter(|directory| directory.blocks > 1);
+    deep.map(|directory| index_clusters(shape, grown(directory.blocks))).max().unwrap_or(0)
+}
+
 /// Whether all of it fits.
 fn check_room(
     free: &FreeSpace,
@@ -363,6 +371,7 @@ fn check_room(
     let data = nodes.iter().map(|(_, node)| planned_clusters(node, sparse, shape));
     let all = indexes.chain(data).fold(system, u64::saturating_add);
     let all = all.saturating_add(overflows.list_clusters(shape));
+    let all = all.saturating_add(moving_room(sorted, shape));
     if all > free.clusters() {
         let (needed_bytes, free_bytes) = (shape.bytes_of(all), shape.bytes_of(free.clusters()));
         return Err(PlanError::Full { needed_bytes, free_bytes });

@@ -149,4 +149,18 @@ mod tests {
         assert_eq!(levels.len(), 4);
         assert_eq!(block_count(&levels), levels.iter().map(Level::len).sum::<u64>());
     }
+
+    #[test]
+    fn one_entry_less_may_take_three_blocks_more() {
+        // Short entries separate blocks of long ones: without the first of them all blocks after it
+        // are cut elsewhere, at long entries, and those fill the level above. 115 is found by search.
+        let bytes = |entry: u32| match entry % 8 {
+            7 => 96,
+            6 if entry < 112 => 392,
+            _ => 592,
+        };
+        assert_eq!(block_count(&levels(115, &bytes)), 16);
+        let without = |entry: u32| bytes(if entry < 7 { entry } else { entry + 1 });
+        assert_eq!(block_count(&levels(114, &without)), 19);
+    }
 }
