@@ -1,3 +1,5 @@
+//! The repair file: what was noted is there again, whatever was cut off or changed.
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 

@@ -1,3 +1,5 @@
+//! What a log tells of a blob, and what it leaves to the manifest.
+
 use manifest::log::DriveLogReader;
 
 use super::*;
