@@ -14,7 +14,7 @@ use rig::pack::volume::{self, Mounted};
 use rig::{process, setup};
 
 use crate::mutation::Seed;
-use crate::targets::{COMPACT_BYTES, regions};
+use crate::targets::{COMPACT_BYTES, RECOVERY_PASSWORD, regions};
 
 pub use customer::{frozen_work, inputs};
 
@@ -24,6 +24,11 @@ pub use customer::{frozen_work, inputs};
 pub fn bitlocker() -> Vec<Seed> {
     let methods = [Method::AesXts128, Method::AesXts256, Method::AesCbc128, Method::AesCbc256];
     methods.map(|method| Seed::new(&format!("volume with {method}"), compact_volume(method))).into()
+}
+
+/// Sealed metadata of one volume, which costs one key derivation a run.
+pub fn sealed() -> Vec<Seed> {
+    vec![Seed::new("sealed metadata", formatter(Method::AesXts256).sealed_metadata())]
 }
 
 /// A volume that mkntfs and ntfs-3g made, if they can here, and one of the shared fixtures, if it is there.
@@ -52,22 +57,25 @@ pub fn manifest() -> Vec<Seed> {
     .into()
 }
 
-fn compact_volume(method: Method) -> Vec<u8> {
-    let target = Writes::default();
+fn formatter(method: Method) -> Formatter {
     let layout = Layout::within_file_system(64 << 20, 512).expect("a size that can be laid out");
-    let recovery_password = "238810-662376-448998-450120-652806-203390-606320-483076";
-    let formatter = Formatter::new(Plan {
+    Formatter::new(Plan {
         layout,
         method,
         description: "FUZZ SEED".to_owned(),
         password: None,
-        recovery_password: Some(RecoveryPassword::parse(recovery_password).expect("a well-formed one")),
+        recovery_password: Some(RecoveryPassword::parse(RECOVERY_PASSWORD).expect("a well-formed one")),
         has_external_key: true,
         coverage: Coverage::UsedSpaceOnly,
         first_sector_of_partition: 2048,
         time: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000),
     })
-    .expect("a plan that can be carried out");
+    .expect("a plan that can be carried out")
+}
+
+fn compact_volume(method: Method) -> Vec<u8> {
+    let target = Writes::default();
+    let formatter = formatter(method);
     let mut head = vec![0x4E; 0x2000];
     formatter.writer(&target).write_all_at(&mut head, 0).expect("memory takes every write");
     let formatted = formatter.finish(&target).expect("memory takes every write");

@@ -7,11 +7,13 @@ mod bitlocker;
 mod driveprep;
 mod manifest;
 mod ntfs;
+mod sealed;
 
 pub use bitlocker::{COMPACT_BYTES, bitlocker, regions};
 pub use driveprep::{frozen_work, inputs};
 pub use manifest::manifest;
 pub use ntfs::{ntfs, ntfs_check};
+pub use sealed::{RECOVERY_PASSWORD, sealed};
 
 /// A target and its name.
 pub struct Target {

@@ -9,6 +9,11 @@ fn mutated_bitlocker_metadata_is_refused_or_right() {
 }
 
 #[test]
+fn mutated_sealed_metadata_is_refused_or_right() {
+    run(&Target { name: "sealed", run: targets::sealed }, &seeds::sealed(), 2_000);
+}
+
+#[test]
 fn mutated_ntfs_volumes_are_refused_or_right() {
     let seeds = seeds::ntfs();
     if seeds.is_empty() {

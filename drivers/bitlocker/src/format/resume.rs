@@ -13,8 +13,8 @@ use crate::metadata::boot_sector::BOOT_SECTOR_BYTES;
 use crate::metadata::copy::AREA_BYTES;
 use crate::metadata::protector::Lock;
 use crate::{
-    Integrity, Metadata, Password, ReadMetadataError, ReadOptions, RecoveryPassword, Secret, UnlockError,
-    VolumeKind,
+    Guid, Integrity, Metadata, Password, ReadMetadataError, ReadOptions, RecoveryPassword, Secret,
+    UnlockError, VolumeKind,
 };
 
 /// A format that cannot be continued.
@@ -47,6 +47,14 @@ impl Formatter {
         [&boot_sector[..], area.get(..used).unwrap_or_default()].concat()
     }
 
+    /// The id of the volume that sealed metadata belongs to; needs no secret and takes no time.
+    ///
+    /// # Errors
+    /// When [`Formatter::resume`] would refuse it whatever the recovery password is.
+    pub fn volume_of(sealed_metadata: &[u8], layout: &Layout) -> Result<Guid, ResumeError> {
+        read_sealed(sealed_metadata, layout).map(|(_, metadata, _)| metadata.volume_id)
+    }
+
     /// The same volume again. Takes as long as unlocking.
     ///
     /// # Errors
@@ -56,13 +64,8 @@ impl Formatter {
         layout: Layout,
         recovery_password: RecoveryPassword,
     ) -> Result<Formatter, ResumeError> {
-        let (boot_sector, used) = sealed_metadata
-            .split_first_chunk::<BOOT_SECTOR_BYTES>()
-            .ok_or(ResumeError::OtherVolume { what: "it is too short" })?;
-        let area = whole_area(used)?;
-        let metadata =
-            read(Sketch { layout: layout.clone(), boot_sector: *boot_sector, area: area.clone() })?;
-        let coverage = check(&metadata, &layout, boot_sector)?;
+        let (sketch, metadata, coverage) = read_sealed(sealed_metadata, &layout)?;
+        let Sketch { boot_sector, area, .. } = sketch;
         let secret = Secret::RecoveryPassword(recovery_password.duplicate());
         let (protector, vmk) = metadata.master_key(&secret)?;
         let key = metadata.open_sector_key(protector, &vmk)?;
@@ -77,14 +80,14 @@ impl Formatter {
             _ => None,
         });
         let formatted = Formatted {
-            layout: layout.clone(),
+            layout,
             method: key.method,
             volume_id: metadata.volume_id,
             recovery_password,
             external_key,
             password: None,
             fvek: key.fvek,
-            boot_sector: *boot_sector,
+            boot_sector,
             area,
         };
         Ok(Formatter::of_formatted(formatted, coverage)?)
@@ -98,6 +101,17 @@ impl Formatter {
     }
 }
 
+/// Everything that is known without a secret, and holds.
+fn read_sealed(sealed_metadata: &[u8], layout: &Layout) -> Result<(Sketch, Metadata, Coverage), ResumeError> {
+    let (boot_sector, used) = sealed_metadata
+        .split_first_chunk::<BOOT_SECTOR_BYTES>()
+        .ok_or(ResumeError::OtherVolume { what: "it is too short" })?;
+    let sketch = Sketch { layout: layout.clone(), boot_sector: *boot_sector, area: whole_area(used)? };
+    let metadata = sketch.read()?;
+    let coverage = check(&metadata, layout, boot_sector)?;
+    Ok((sketch, metadata, coverage))
+}
+
 fn whole_area(used: &[u8]) -> Result<Vec<u8>, ResumeError> {
     let area_bytes = usize::try_from(AREA_BYTES).unwrap_or(0);
     if used.len() > area_bytes {
@@ -106,15 +120,6 @@ fn whole_area(used: &[u8]) -> Result<Vec<u8>, ResumeError> {
     let mut area = used.to_vec();
     area.resize(area_bytes, 0);
     Ok(area)
-}
-
-/// No search: the boot sector of the sketch leads to its copies, or it is none.
-fn read(sketch: Sketch) -> Result<Metadata, ResumeError> {
-    let used = area::used_bytes(&sketch.area);
-    if used.and_then(|used| sketch.area.get(used..)).is_none_or(|rest| rest.iter().any(|byte| *byte != 0)) {
-        return Err(ResumeError::OtherVolume { what: "something follows the metadata" });
-    }
-    Metadata::read_with(&sketch, ReadOptions { scan_bytes_max: 0 }).map_err(ResumeError::Metadata)
 }
 
 /// Everything that would be written must be what the formatter itself writes for this layout.
@@ -145,6 +150,18 @@ struct Sketch {
     layout: Layout,
     boot_sector: [u8; BOOT_SECTOR_BYTES],
     area: Vec<u8>,
+}
+
+impl Sketch {
+    /// No search: the boot sector leads to the copies, or it is none.
+    fn read(&self) -> Result<Metadata, ResumeError> {
+        let used = area::used_bytes(&self.area);
+        let rest = used.and_then(|used| self.area.get(used..)).unwrap_or_default();
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(ResumeError::OtherVolume { what: "something follows the metadata" });
+        }
+        Metadata::read_with(self, ReadOptions { scan_bytes_max: 0 }).map_err(ResumeError::Metadata)
+    }
 }
 
 impl ReadAt for Sketch {

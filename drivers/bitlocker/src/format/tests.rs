@@ -185,6 +185,8 @@ fn a_format_that_is_resumed_gives_the_same_volume() {
     let recovery_password = first.formatted().recovery_password.duplicate();
     let second = Formatter::resume(&sealed, layout, recovery_password).unwrap();
     assert_eq!(second.sealed_metadata(), sealed);
+    let volume_id = Formatter::volume_of(&sealed, &second.formatted().layout).unwrap();
+    assert_eq!(volume_id, first.formatted().volume_id);
     assert_eq!(second.coverage(), Coverage::UsedSpaceOnly);
     second.writer(&memory).write_all_at(&mut pattern(4096, 4096), 4096).unwrap();
     let second = second.with_password(Password::new("p\u{e4}ssw\u{1f512}rd").unwrap());
