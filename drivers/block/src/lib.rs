@@ -1,5 +1,6 @@
 //! Positional reads of something that has sectors: a device, an image file, memory, a window of
-//! another one, an unlocked BitLocker volume. And positional writes ([`WriteAt`]), for drives that we make.
+//! another one, an unlocked BitLocker volume. And positional writes ([`WriteAt`]), for drives that we make:
+//! [`Target`] is the drive or image file that is written.
 //!
 //! # Architecture
 //! [`ReadAt`] is the one trait in the middle. Metadata (partition tables, FVE blocks, `$MFT`,

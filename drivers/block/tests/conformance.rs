@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use block::conformance::{Breach, check};
 use block::{
-    FaultyDevice, FileDevice, MemoryDevice, Pace, ReadAt, ReadError, SharedDevice, SlowDevice, Window,
-    Wrongness,
+    FaultyDevice, FileDevice, MemoryDevice, Pace, ReadAt, ReadError, SharedDevice, SlowDevice, Target,
+    Window, WriteAt, Wrongness,
 };
 
 /// No two sectors are alike, and the length is a multiple of nothing.
@@ -32,6 +32,19 @@ fn a_file_conforms() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&content()).unwrap();
     check(&FileDevice::open(file.path()).unwrap(), &content()).unwrap();
+}
+
+#[test]
+fn a_target_conforms_once_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = content();
+    let target = Target::create_image(&folder.path().join("image"), content.len() as u64, 512).unwrap();
+    for (piece, place) in content.clone().chunks_mut(100_000).zip((0..).step_by(100_000)) {
+        target.write_all_at(piece, place).unwrap();
+    }
+    target.flush().unwrap();
+    target.forget_cached();
+    check(&target, &content).unwrap();
 }
 
 #[test]
