@@ -37,7 +37,7 @@ pub struct Tools {
     pub azurite: Option<PathBuf>,
     /// azcopy, an executable: `DRAYAGE_AZCOPY`.
     pub azcopy: Option<PathBuf>,
-    /// A Python that can import `azure.storage.blob`: `DRAYAGE_PYTHON`.
+    /// A Python that can import `azure.storage.blob`, `pybde` and `dissect.fve`: `DRAYAGE_PYTHON`.
     pub python: Option<PathBuf>,
 }
 

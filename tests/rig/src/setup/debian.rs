@@ -55,7 +55,7 @@ const NEEDS: &[Need] = &[
     },
     Need {
         what: "libbde and cryptsetup, which judge our BitLocker volumes",
-        is_met: || all_on_path(&["bdeinfo", "cryptsetup"]),
+        is_met: || all_on_path(&["bdemount", "cryptsetup"]),
         packages: &["libbde-utils", "cryptsetup-bin"],
         purposes: &[Test],
     },
@@ -69,6 +69,12 @@ const NEEDS: &[Need] = &[
         what: "rsvg-convert and zbarimg, which draw the drive's label and read its barcodes",
         is_met: || all_on_path(&["rsvg-convert", "zbarimg"]),
         packages: &["librsvg2-bin", "zbar-tools"],
+        purposes: &[Test],
+    },
+    Need {
+        what: "sfdisk and sgdisk, which judge our partition tables",
+        is_met: || all_on_path(&["sfdisk", "sgdisk"]),
+        packages: &["fdisk", "gdisk"],
         purposes: &[Test],
     },
     Need {
@@ -90,7 +96,7 @@ const NEEDS: &[Need] = &[
         purposes: &[Test, Bench],
     },
     Need {
-        what: "Python with venv, for the official storage client",
+        what: "Python with venv, for the official storage client and readers of BitLocker volumes",
         is_met: python_makes_environments,
         packages: &["python3", "python3-venv"],
         purposes: &[Test],

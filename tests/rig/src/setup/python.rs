@@ -1,4 +1,5 @@
-//! The official Python storage client in a virtual environment of its own.
+//! The official Python storage client and readers of BitLocker volumes, in a virtual environment of
+//! their own.
 //!
 //! Pinned with hashes by `tests/rig/python/requirements.txt`.
 
