@@ -103,10 +103,10 @@ pub(crate) struct Ground<'a> {
     pub(crate) upcase: &'a UpCase,
 }
 
-/// Walks an index; gives the number of blocks that it read.
+/// Walks an index; gives the number of blocks that it has.
 ///
-/// `of_names` says that it is a directory. `blocks_left` bounds the walk, so that indexes that share
-/// clusters cost no more than the volume's length.
+/// `of_names` says that it is a directory. `blocks_left` bounds the walk: who takes off what this
+/// gives pays no more than the volume's length for indexes that share clusters or have none.
 pub(crate) fn walk(
     ground: Ground<'_>,
     parts: &IndexParts,
@@ -135,7 +135,7 @@ pub(crate) fn walk(
         visitor,
     };
     walk.run();
-    walk.visited_count
+    blocks
 }
 
 struct Node {

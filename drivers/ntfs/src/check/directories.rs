@@ -69,8 +69,8 @@ impl Check<'_> {
             case_twins_allowed: self.case_twins_allowed,
             sizes_allowed,
         };
-        let read = btree::walk(ground, &parts, of_names, self.blocks_left, &mut walker);
-        self.blocks_left = self.blocks_left.saturating_sub(read);
+        let taken = btree::walk(ground, &parts, of_names, self.blocks_left, &mut walker);
+        self.blocks_left = self.blocks_left.saturating_sub(taken);
     }
 
     /// Whether a directory belongs to the file system itself: `$Extend`, or a few levels below it.

@@ -119,8 +119,8 @@ impl Check<'_> {
             let parts = file.index(self.mft.device(), &self.geometry, &self.limits, NAME_INDEX);
             collector.directory = self.table.id(record);
             if let Some(parts) = parts {
-                let read = super::btree::walk(self.ground(), &parts, true, blocks_left, &mut collector);
-                blocks_left = blocks_left.saturating_sub(read);
+                let taken = super::btree::walk(self.ground(), &parts, true, blocks_left, &mut collector);
+                blocks_left = blocks_left.saturating_sub(taken);
             }
         }
     }

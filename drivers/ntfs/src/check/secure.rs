@@ -100,8 +100,8 @@ impl Check<'_> {
             return;
         };
         let mut walker = Walker { name, id_at, headers, seen: HashSet::new(), faults: Vec::new() };
-        let read = btree::walk(self.ground(), &parts, false, self.blocks_left, &mut walker);
-        self.blocks_left = self.blocks_left.saturating_sub(read);
+        let taken = btree::walk(self.ground(), &parts, false, self.blocks_left, &mut walker);
+        self.blocks_left = self.blocks_left.saturating_sub(taken);
         let missing: Vec<u32> = headers.keys().filter(|id| !walker.seen.contains(id)).copied().collect();
         walker.faults.into_iter().for_each(|fault| self.faults.push(fault));
         for id in missing {
