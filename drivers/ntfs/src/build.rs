@@ -27,6 +27,7 @@
 //! from the caller's buffer to the drive and nowhere else. No 8.3 names, no hard links, no alternate
 //! streams, no compression. `$LogFile` is empty (all 0xFF), which every driver takes for clean.
 
+pub mod amend;
 mod bitmap;
 mod contents;
 mod error;

@@ -31,7 +31,7 @@ mod lists;
 mod names;
 mod records;
 mod secure;
-mod system;
+pub(crate) mod system;
 mod table;
 
 use std::collections::{BTreeMap, HashSet};

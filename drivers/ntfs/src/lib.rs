@@ -18,6 +18,10 @@
 //!   or a [`Problem`] of the volume.
 //! - Nothing is written, no link is followed, and no path leaves the volume.
 //!
+//! # Beside the reader
+//! [`check`] compares everything on a volume with everything else, [`mod@build`] writes new volumes,
+//! [`amend`] adds files to one that is in use. Each says what it keeps.
+//!
 //! # Memory
 //! Measured by `examples/sweep_bench.rs`, with names of 16 letters and one extent a file: 44.7 bytes
 //! a file (34 in the arena, 4 for its place, 5 for its name in the table, the rest spare), so 10
@@ -72,6 +76,7 @@ mod volume;
 mod wtf8;
 
 pub use boot::{BootError, Geometry};
+pub use build::amend;
 pub use content::wof::{Wof, WofAlgorithm};
 pub use content::{ContentError, DecodeFault, StreamReader};
 pub use extent::{Extent, LayoutFault};

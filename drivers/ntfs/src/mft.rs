@@ -125,6 +125,11 @@ impl Mft {
         length_bytes.checked_div(self.geometry.record_bytes.into()).unwrap_or(0)
     }
 
+    /// Where it lies.
+    pub(crate) fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
     pub(crate) fn device(&self) -> &SharedDevice {
         &self.device
     }

@@ -57,6 +57,11 @@ impl UsedClusters {
         self.stretches.iter().fold(0, |sum, stretch| sum.saturating_add(stretch.clusters))
     }
 
+    /// As stretches, in the order in which they were added.
+    pub(super) fn into_stretches(self) -> Vec<Stretch> {
+        self.stretches
+    }
+
     /// The bitmap of `bits` bits, a part at a time; what is at `end` and past it is in use, for it is
     /// not on the volume.
     pub(super) fn bitmap(mut self, end: u64, bits: u64) -> impl Iterator<Item = Vec<u8>> {

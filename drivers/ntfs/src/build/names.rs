@@ -44,7 +44,7 @@ pub(super) fn standard_information(times: &Times, attributes: u32, security_id: 
 pub(super) fn put_file_name(out: &mut Vec<u8>, plan: &Plan, number: u32, node: &Node) {
     let name = plan.nodes.name(node);
     let sizes = plan.sizes(number, node);
-    out.put_u64(packed(nodes::reference(node.parent)));
+    out.put_u64(packed(plan.nodes.reference(node.parent)));
     put_times(out, &node.times);
     out.put_u64(sizes.allocated_bytes);
     out.put_u64(sizes.length_bytes);

@@ -91,12 +91,19 @@ pub(super) struct NewNode<'a> {
 pub(super) struct Nodes {
     list: Vec<Node>,
     names: Vec<u16>,
+    /// Record of the first node that is not the file system's own.
+    first_record: u64,
 }
 
 impl Nodes {
     /// The file system's own.
     pub(super) fn new(times: Times) -> Nodes {
-        let mut nodes = Nodes { list: Vec::new(), names: Vec::new() };
+        Nodes::from_record(times, FIRST_USER_RECORD)
+    }
+
+    /// The same, where all other nodes' records begin at `first_record`.
+    pub(super) fn from_record(times: Times, first_record: u64) -> Nodes {
+        let mut nodes = Nodes { list: Vec::new(), names: Vec::new(), first_record };
         for (name, attributes) in SYSTEM {
             let number = nodes.len();
             let kind = if attributes & DIRECTORY != 0 { Kind::Directory } else { Kind::System };
@@ -188,26 +195,36 @@ impl Nodes {
         names.iter().rev().map(|name| format!("\\{name}")).collect()
     }
 
+    /// The FILE record of a node. Sequence numbers as Windows gives them: the record's own number up
+    /// to 15 (but 1 for the first), 1 from there on.
+    pub(super) fn reference(&self, number: u32) -> FileId {
+        let node = u64::from(number);
+        let record = if number < QUOTA {
+            node
+        } else if number <= REPARSE {
+            node.saturating_sub(QUOTA.into()).saturating_add(EXTENDED_RECORD)
+        } else {
+            node.saturating_sub(REPARSE.into()).saturating_sub(1).saturating_add(self.first_record)
+        };
+        FileId { record, sequence: sequence(record) }
+    }
+
+    /// The node whose base record this is: the inverse of [`Nodes::reference`].
+    pub(super) fn node_of(&self, record: u64) -> Option<u32> {
+        let number = match record {
+            0..12 => record,
+            24..27 => record.saturating_sub(EXTENDED_RECORD).saturating_add(QUOTA.into()),
+            _ => record.checked_sub(self.first_record)?.saturating_add(1).saturating_add(REPARSE.into()),
+        };
+        u32::try_from(number).ok()
+    }
+
     /// Memory of nodes and names.
     pub(super) fn memory_bytes(&self) -> u64 {
         let nodes = self.list.capacity().saturating_mul(size_of::<Node>());
         let names = self.names.capacity().saturating_mul(size_of::<u16>());
         on_volume(nodes.saturating_add(names))
     }
-}
-
-/// The FILE record of a node. Sequence numbers as Windows gives them: the record's own number up to
-/// 15 (but 1 for the first), 1 from there on.
-pub(super) fn reference(number: u32) -> FileId {
-    let node = u64::from(number);
-    let record = if number < QUOTA {
-        node
-    } else if number <= REPARSE {
-        node.saturating_sub(QUOTA.into()).saturating_add(EXTENDED_RECORD)
-    } else {
-        node.saturating_sub(REPARSE.into()).saturating_sub(1).saturating_add(FIRST_USER_RECORD)
-    };
-    FileId { record, sequence: sequence(record) }
 }
 
 /// The sequence number of a record that is used for the first time.
@@ -218,34 +235,23 @@ pub(super) fn sequence(record: u64) -> u16 {
     }
 }
 
-/// The node whose base record this is: the inverse of [`reference`].
-pub(super) fn node_of(record: u64) -> Option<u32> {
-    let number = match record {
-        0..12 => record,
-        24..27 => record.saturating_sub(EXTENDED_RECORD).saturating_add(QUOTA.into()),
-        FIRST_USER_RECORD.. => {
-            record.saturating_sub(FIRST_USER_RECORD).saturating_add(1).saturating_add(REPARSE.into())
-        }
-        _ => return None,
-    };
-    u32::try_from(number).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn records_and_nodes_lead_to_each_other() {
-        let records: Vec<u64> = (0..20).map(|number| reference(number).record).collect();
+        let nodes = Nodes::new(Times::default());
+        let records: Vec<u64> = (0..20).map(|number| nodes.reference(number).record).collect();
         let expected: Vec<u64> = (0..12).chain(24..27).chain(64..69).collect();
         assert_eq!(records, expected);
         for number in (0..20).chain([1_000_000, u32::MAX - 50]) {
-            assert_eq!(node_of(reference(number).record), Some(number));
+            assert_eq!(nodes.node_of(nodes.reference(number).record), Some(number));
         }
-        assert_eq!(node_of(12), None);
-        assert_eq!(node_of(63), None);
-        assert_eq!((reference(0).sequence, reference(5).sequence, reference(12).sequence), (1, 5, 1));
+        assert_eq!(nodes.node_of(12), None);
+        assert_eq!(nodes.node_of(63), None);
+        let sequence = |number| nodes.reference(number).sequence;
+        assert_eq!((sequence(0), sequence(5), sequence(12)), (1, 5, 1));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::DataRange;
 use super::error::PlanError;
 use super::fields::{Fields, short, sum};
-use super::nodes::{self, Kind, Nodes};
+use super::nodes::{Kind, Nodes};
 use super::pairs::{PAIR_BYTES_MAX, Pairs, signed_length};
 use super::record::{END_MARK_BYTES, header_bytes, packed, room};
 use super::settings::Shape;
@@ -64,7 +64,7 @@ impl Overflows {
         shape: &Shape,
         placed: u64,
     ) -> Result<Overflows, PlanError> {
-        let first_record = nodes::reference(nodes.len()).record;
+        let first_record = nodes.reference(nodes.len()).record;
         let mut overflows = Overflows { first_record, ..Overflows::default() };
         for (number, node) in nodes.iter().filter(|(_, node)| node.length_bytes > 0) {
             let ranges = match node.kind {

@@ -46,6 +46,19 @@ pub struct Plan {
     pub(super) data: DataSpace,
     /// Position behind everything on the line of data.
     pub(super) data_end: u64,
+    /// Who may do what with the files.
+    pub(super) security: Security,
+}
+
+/// Where the security descriptors of users' files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    /// In `$Secure`, as the builder writes it.
+    Built,
+    /// In another volume's `$Secure`, under this id.
+    Known(u32),
+    /// In each file's record.
+    Own,
 }
 
 /// What a stream takes.
@@ -62,7 +75,7 @@ impl Plan {
         let mut sorted = Sorted::new(&mut nodes, &upcase)?;
         count_blocks(&mut sorted, &nodes, &shape);
         let overflows = Overflows::reserve(&nodes, &sparse, &shape, on_volume(placed.len()))?;
-        let records = nodes::reference(nodes.len()).record.saturating_add(overflows.records());
+        let records = nodes.reference(nodes.len()).record.saturating_add(overflows.records());
         let records = records.saturating_add(SPARE_RECORDS).next_multiple_of(RECORDS_MULTIPLE);
         let mut free = FreeSpace::new(shape.clusters, &placed);
         let wishes = system::wishes(&shape, records);
@@ -85,6 +98,7 @@ impl Plan {
             system,
             data,
             data_end,
+            security: Security::Built,
         };
         plan.data_end = plan.overflows.place_lists(plan.data_end, &shape);
         Ok(plan)
@@ -284,7 +298,7 @@ fn index_levels(nodes: &Nodes, shape: &Shape, directory: u32, children: &[u32]) 
     Some(tree::levels(count, &|at| bytes(in_memory(at.into()))))
 }
 
-fn count_blocks(sorted: &mut Sorted, nodes: &Nodes, shape: &Shape) {
+pub(super) fn count_blocks(sorted: &mut Sorted, nodes: &Nodes, shape: &Shape) {
     let blocks: Vec<u64> = sorted
         .directories
         .iter()
@@ -318,7 +332,7 @@ pub(super) fn index_clusters(shape: &Shape, blocks: u64) -> u64 {
     block_clusters(shape, blocks).saturating_add(bitmap_clusters(shape, blocks))
 }
 
-fn place_indexes(sorted: &mut Sorted, shape: &Shape, free: &mut FreeSpace) -> Result<(), u64> {
+pub(super) fn place_indexes(sorted: &mut Sorted, shape: &Shape, free: &mut FreeSpace) -> Result<(), u64> {
     for directory in sorted.directories.iter_mut().filter(|directory| directory.blocks > 0) {
         let clusters = index_clusters(shape, directory.blocks);
         directory.lcn = free.contiguous(clusters).ok_or(shape.bytes_of(clusters))?;
@@ -327,7 +341,7 @@ fn place_indexes(sorted: &mut Sorted, shape: &Shape, free: &mut FreeSpace) -> Re
 }
 
 /// Gives every file its position, and tells where the line ends.
-fn place_data(nodes: &mut Nodes, sparse: &[Vec<DataRange>], shape: &Shape) -> u64 {
+pub(super) fn place_data(nodes: &mut Nodes, sparse: &[Vec<DataRange>], shape: &Shape) -> u64 {
     let mut position = 0_u64;
     for (_, node) in nodes.iter_mut().filter(|(_, node)| is_users(node)) {
         node.place = position;
@@ -337,7 +351,7 @@ fn place_data(nodes: &mut Nodes, sparse: &[Vec<DataRange>], shape: &Shape) -> u6
 }
 
 /// Clusters that a file of the caller will take.
-fn planned_clusters(node: &Node, sparse: &[Vec<DataRange>], shape: &Shape) -> u64 {
+pub(super) fn planned_clusters(node: &Node, sparse: &[Vec<DataRange>], shape: &Shape) -> u64 {
     match node.kind {
         Kind::File => shape.clusters_for(node.length_bytes),
         Kind::Sparse => {

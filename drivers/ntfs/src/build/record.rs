@@ -23,6 +23,7 @@ const SPARSE: u16 = 0x8000;
 pub(super) const STANDARD_INFORMATION: u32 = 0x10;
 pub(super) const ATTRIBUTE_LIST: u32 = crate::record::ATTRIBUTE_LIST;
 pub(super) const FILE_NAME: u32 = crate::record::FILE_NAME;
+pub(super) const SECURITY_DESCRIPTOR: u32 = 0x50;
 pub(super) const VOLUME_NAME: u32 = crate::record::VOLUME_NAME;
 pub(super) const VOLUME_INFORMATION: u32 = crate::record::VOLUME_INFORMATION;
 pub(super) const DATA: u32 = crate::record::DATA;
@@ -225,6 +226,10 @@ pub(super) fn resident_bytes(name_units: usize, value_bytes: usize) -> usize {
 pub(super) fn room(shape: &Shape, name_units: usize) -> usize {
     let name = resident_bytes(0, super::names::file_name_bytes(name_units));
     let standard = resident_bytes(0, super::names::STANDARD_INFORMATION_BYTES);
-    let taken = sum(&[shape.first_attribute(), standard, name, END_MARK_BYTES]);
+    let descriptor = match shape.descriptor_bytes {
+        0 => 0,
+        bytes => resident_bytes(0, bytes),
+    };
+    let taken = sum(&[shape.first_attribute(), standard, name, descriptor, END_MARK_BYTES]);
     shape.record_length().saturating_sub(taken)
 }

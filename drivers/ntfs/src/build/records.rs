@@ -8,11 +8,11 @@ use super::names::{put_file_name, standard_information};
 use super::nodes::{self, Kind, Node};
 use super::overflow::{self, Piece};
 use super::pairs;
-use super::plan::{Plan, bitmap_bytes, bitmap_clusters, block_clusters, is_sparse};
+use super::plan::{Plan, Security, bitmap_bytes, bitmap_clusters, block_clusters, is_sparse};
 use super::record::{
     ATTRIBUTE_LIST, BITMAP, Clusters, DATA, DIRECTORY, FILE_NAME, HAS_VIEW_INDEX, Header, IN_EXTEND, IN_USE,
-    INDEX_ALLOCATION, INDEX_ROOT, RecordBuilder, STANDARD_INFORMATION, Sizes, VOLUME_INFORMATION,
-    VOLUME_NAME,
+    INDEX_ALLOCATION, INDEX_ROOT, RecordBuilder, SECURITY_DESCRIPTOR, STANDARD_INFORMATION, Sizes,
+    VOLUME_INFORMATION, VOLUME_NAME,
 };
 use super::security::{self, EVERYBODY, SYSTEM_ONLY, SYSTEM_READ, SYSTEM_WRITE};
 use super::space::Stretch;
@@ -27,6 +27,9 @@ use crate::runs::Run;
 /// In use, without a name, and nobody knows what for: Windows has them.
 const RESERVED: std::ops::Range<u64> = 12..16;
 const HIDDEN_SYSTEM: u32 = 6;
+/// `$STANDARD_INFORMATION` of a file that holds its security descriptor itself: the form of before
+/// NTFS 3, without ids. Windows keeps it on its own files to this day (spec/ntfs.md §5).
+const SHORT_INFORMATION_BYTES: usize = 48;
 /// NTFS 3.1, not dirty.
 const VOLUME_INFORMATION_VALUE: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0];
 
@@ -68,7 +71,7 @@ impl<'p> Records<'p> {
         if RESERVED.contains(&number) {
             return Use::Reserved;
         }
-        let node = nodes::node_of(number).and_then(|at| Some((at, self.plan.nodes.find(at)?)));
+        let node = self.plan.nodes.node_of(number).and_then(|at| Some((at, self.plan.nodes.find(at)?)));
         match node {
             Some((_, node)) if node.omitted => Use::Free,
             Some((at, node)) => Use::Node(at, node),
@@ -106,8 +109,11 @@ impl<'p> Records<'p> {
 
     fn node(&mut self, header: Header, at: u32, node: &Node) {
         self.builder.begin(Header { flags: flags(at, node), ..header });
-        let information =
+        let mut information =
             standard_information(&node.times, self.plan.attributes(node), self.security_id(at, node));
+        if self.plan.security == Security::Own {
+            information.truncate(SHORT_INFORMATION_BYTES);
+        }
         self.builder.resident(STANDARD_INFORMATION, &[], &information);
         let pieces = self.finished.pieces.get(&at);
         if let Some(pieces) = pieces {
@@ -116,6 +122,9 @@ impl<'p> Records<'p> {
         self.value.clear();
         put_file_name(&mut self.value, self.plan, at, node);
         self.builder.resident(FILE_NAME, &[], &self.value);
+        if self.plan.security == Security::Own {
+            self.builder.resident(SECURITY_DESCRIPTOR, &[], &security::everybody());
+        }
         match node.kind {
             Kind::System => self.system(at),
             Kind::Directory => self.directory(node),
@@ -126,6 +135,9 @@ impl<'p> Records<'p> {
 
     /// Who may do what with it.
     fn security_id(&self, at: u32, node: &Node) -> u32 {
+        if let Security::Known(id) = self.plan.security {
+            return id;
+        }
         match at {
             VOLUME | SECURE | nodes::EXTEND..=nodes::REPARSE => SYSTEM_WRITE,
             nodes::ROOT => EVERYBODY,
@@ -169,7 +181,7 @@ impl<'p> Records<'p> {
     }
 
     fn piece(&mut self, header: Header, at: u32, node: &Node, piece: &Piece) {
-        let base = Some(nodes::reference(at));
+        let base = Some(self.plan.nodes.reference(at));
         self.builder.begin(Header { flags: IN_USE, base, ..header });
         let value = Clusters {
             start_vcn: piece.start_vcn,

@@ -59,6 +59,11 @@ pub(super) fn administrators() -> Vec<u8> {
     ADMINISTRATORS.bytes()
 }
 
+/// The descriptor of users' files.
+pub(super) fn everybody() -> Vec<u8> {
+    descriptor(&[(&WORLD, ALL), (&LOCAL_SYSTEM, ALL)], INHERITED, &ADMINISTRATORS)
+}
+
 /// Descriptors in the order of their ids.
 fn descriptors() -> [Vec<u8>; 4] {
     let system_and_administrators = |rights| {
@@ -67,7 +72,7 @@ fn descriptors() -> [Vec<u8>; 4] {
     [
         system_and_administrators(READ),
         system_and_administrators(READ_AND_WRITE),
-        descriptor(&[(&WORLD, ALL), (&LOCAL_SYSTEM, ALL)], INHERITED, &ADMINISTRATORS),
+        everybody(),
         descriptor(&[(&LOCAL_SYSTEM, ALL)], INHERITED, &ADMINISTRATORS),
     ]
 }

@@ -6,7 +6,7 @@ use super::spec::FileTime;
 use super::tree::BLOCK_BYTES;
 
 /// Windows keeps cluster numbers in 32 bits: also a file has at most so many.
-const CLUSTERS_MAX: u64 = 0xffff_ffff;
+pub(super) const CLUSTERS_MAX: u64 = 0xffff_ffff;
 /// What Windows formats with up to 16 TiB.
 const CLUSTER_BYTES_USUAL: u32 = 4096;
 /// Beyond; enough for 256 TiB.
@@ -70,6 +70,8 @@ pub(super) struct Shape {
     pub(super) sectors: u64,
     /// Whole clusters in them.
     pub(super) clusters: u64,
+    /// Bytes of the security descriptor that each file holds itself; 0 where `$Secure` has it.
+    pub(super) descriptor_bytes: usize,
 }
 
 impl Shape {
@@ -101,7 +103,7 @@ impl Shape {
             return Err(BuildError::ClusterSize { cluster_bytes, volume_bytes, sector_bytes });
         }
         let record_bytes = sector_bytes.max(1024);
-        Ok(Shape { sector_bytes, cluster_bytes, record_bytes, sectors, clusters })
+        Ok(Shape { sector_bytes, cluster_bytes, record_bytes, sectors, clusters, descriptor_bytes: 0 })
     }
 
     /// How many clusters hold so many bytes.

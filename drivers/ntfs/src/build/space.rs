@@ -37,6 +37,11 @@ impl FreeSpace {
         FreeSpace { stretches }
     }
 
+    /// Given stretches, ascending.
+    pub(super) fn of(stretches: Vec<Stretch>) -> FreeSpace {
+        FreeSpace { stretches }
+    }
+
     /// How many clusters are free.
     pub(super) fn clusters(&self) -> u64 {
         self.stretches.iter().fold(0, |sum, stretch| sum.saturating_add(stretch.clusters))

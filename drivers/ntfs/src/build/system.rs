@@ -102,6 +102,11 @@ impl SystemFiles {
         Ok(SystemFiles { records, streams })
     }
 
+    /// None of ours, on a volume that has its own.
+    pub(super) fn none(records: u64) -> SystemFiles {
+        SystemFiles { records, streams: Vec::new() }
+    }
+
     /// One of them.
     pub(super) fn stream(&self, wanted: SystemStream) -> Option<&Stored> {
         STREAMS.iter().zip(&self.streams).find(|(stream, _)| **stream == wanted).map(|(_, stored)| stored)

@@ -154,7 +154,11 @@ impl Plan {
         stored.map_or(0, |stored| self.shape.bytes_of(stored.clusters()))
     }
 
-    fn write_indexes(&self, finished: &Finished, sink: &mut Sink<'_>) -> Result<(), MetadataError> {
+    pub(super) fn write_indexes(
+        &self,
+        finished: &Finished,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), MetadataError> {
         let mut builder = BlockBuilder::new();
         for (directory, place) in self.sorted.directories.iter().zip(&finished.indexes) {
             if place.blocks == 0 {
@@ -217,7 +221,7 @@ impl Plan {
         let Some(node) = self.nodes.find(number) else { return };
         key.clear();
         put_file_name(key, self, number, node);
-        put_entry(out, packed(nodes::reference(number)), key, &[], child);
+        put_entry(out, packed(self.nodes.reference(number)), key, &[], child);
     }
 
     /// A directory's children without those left out.
@@ -230,7 +234,7 @@ impl Plan {
         Cow::Owned(children.iter().filter(present).copied().collect())
     }
 
-    fn write_lists(&self, finished: &Finished, sink: &mut Sink<'_>) -> Result<(), MetadataError> {
+    pub(super) fn write_lists(&self, finished: &Finished, sink: &mut Sink<'_>) -> Result<(), MetadataError> {
         for (&number, pieces) in &finished.pieces {
             sink.begin("attribute lists", &self.list_runs(number, pieces));
             sink.put(&self.attribute_list(number, pieces))?;
@@ -240,7 +244,7 @@ impl Plan {
     }
 
     fn attribute_list(&self, number: u32, pieces: &[Piece]) -> Vec<u8> {
-        let file = nodes::reference(number);
+        let file = self.nodes.reference(number);
         // The list itself takes the id between the two.
         let mut entries = vec![
             Listed { kind: record::STANDARD_INFORMATION, start_vcn: 0, holder: file, id: 0 },
@@ -317,7 +321,7 @@ impl Plan {
     }
 
     /// All clusters that something has.
-    fn used_clusters(&self, finished: &Finished) -> UsedClusters {
+    pub(super) fn used_clusters(&self, finished: &Finished) -> UsedClusters {
         let mut used = UsedClusters::default();
         self.system.runs().for_each(|run| used.add(run));
         self.placed.iter().for_each(|&run| used.add(run));
@@ -337,7 +341,7 @@ impl Plan {
 }
 
 impl Finished {
-    fn new(plan: &Plan) -> Result<Finished, MetadataError> {
+    pub(super) fn new(plan: &Plan) -> Result<Finished, MetadataError> {
         let mut free_position = plan.data_end;
         let mut indexes = Vec::with_capacity(plan.sorted.directories.len());
         for directory in &plan.sorted.directories {

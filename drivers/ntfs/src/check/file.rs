@@ -22,8 +22,8 @@ const EXTENSIONS_MAX: usize = 8_192;
 pub(crate) const INDEX_ROOT: u32 = 0x90;
 pub(crate) const INDEX_ALLOCATION: u32 = 0xa0;
 pub(crate) const BITMAP: u32 = 0xb0;
-/// The bitmap of an index of as many blocks as a volume has, in bytes: a bound, not a need.
-const BITMAP_BYTES_MAX: u64 = 64 << 20;
+/// What a bitmap of an index may be longer than a bit a block: Windows allocates some ahead.
+const BITMAP_SPARE_BYTES: u64 = 64 << 10;
 
 /// Restored records: the base record first, then the extensions that its list names and that agree.
 pub(crate) struct FileRecords {
@@ -72,6 +72,13 @@ impl Value {
         let mut bytes = vec![0; in_memory(length)];
         self.read(device, &mut bytes, 0)?;
         Some(bytes)
+    }
+}
+
+impl IndexParts {
+    /// How many blocks its allocation has.
+    pub(crate) fn blocks(&self, geometry: &Geometry) -> u64 {
+        self.allocation_bytes.checked_div(geometry.index_block_bytes.into()).unwrap_or(0)
     }
 }
 
@@ -155,8 +162,10 @@ impl FileRecords {
             };
             (extents, allocation_bytes) = (clusters.extents, clusters.length_bytes);
         }
+        let blocks = allocation_bytes.checked_div(geometry.index_block_bytes.into())?;
+        let bitmap_max = blocks.div_ceil(8).saturating_add(BITMAP_SPARE_BYTES);
         let bitmap = match has(BITMAP) {
-            true => self.value(geometry, limits, BITMAP, name)?.whole(device, BITMAP_BYTES_MAX)?,
+            true => self.value(geometry, limits, BITMAP, name)?.whole(device, bitmap_max)?,
             false => Vec::new(),
         };
         Some(IndexParts { root, extents, allocation_bytes, bitmap })

@@ -18,7 +18,7 @@ const VOLUME: u64 = 3;
 const ATTRIBUTE_DEFINITIONS: u64 = 4;
 const ROOT: u64 = 5;
 const UPCASE: u64 = 10;
-pub(super) const BOOT: u64 = 7;
+pub(crate) const BOOT: u64 = 7;
 /// Names by record number.
 const SYSTEM_NAMES: [&str; 12] = [
     "$MFT", "$MFTMirr", "$LogFile", "$Volume", "$AttrDef", ".", "$Bitmap", "$Boot", "$BadClus", "$Secure",
@@ -97,7 +97,7 @@ fn first_difference(left: &[u8], right: &[u8]) -> Option<u32> {
 }
 
 /// The table, and whether it is that of Windows. The standard one takes the place of one that is lost.
-pub(super) fn upcase(device: &dyn ReadAt, mft: &Mft, limits: &crate::Limits, faults: &mut Faults) -> UpCase {
+pub(crate) fn upcase(device: &dyn ReadAt, mft: &Mft, limits: &crate::Limits, faults: &mut Faults) -> UpCase {
     let file = FileRecords::load(mft, limits, UPCASE);
     let value = file.and_then(|file| file.value(mft.geometry(), limits, DATA, &[]));
     let content = value.and_then(|value| value.whole(device, TABLE_BYTES));
