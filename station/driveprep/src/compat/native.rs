@@ -197,6 +197,10 @@ impl Native {
     fn unlock(&mut self, unlock: &Unlock) -> Result<(), CompatError> {
         self.flag("unlock");
         self.arguments.push(unlock.drive.clone().into());
+        match &unlock.to {
+            Some(folder) => self.option("--to", folder),
+            None => self.flag("--list"),
+        }
         let key = unlock.key.read("bk")?;
         // A recovery password is digits and dashes; an external key is base64: §2.10.
         let is_password = key.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ' '));

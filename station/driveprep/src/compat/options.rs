@@ -177,7 +177,14 @@ pub const OPTIONS: &[OptionRow] = &[
         "which cloud /sn is in; Public when not given",
     ),
     row(Unlock, "bk", Any, "KEY", "the external key in base64, or a recovery password; with a warning"),
-    row(Unlock, "driveLetter", Any, "DEVICE", "the drive: a device or an image file; its files are listed"),
+    row(
+        Unlock,
+        "driveLetter",
+        Any,
+        "DEVICE",
+        "the drive: a device or an image file; its files are listed: --list",
+    ),
+    row(Unlock, "to", Ours, "DIR", "copy its files into this folder instead: --to"),
 ];
 
 /// The option of that command and name, in any case.

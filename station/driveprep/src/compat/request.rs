@@ -184,6 +184,8 @@ pub struct Unlock {
     pub drive: PathBuf,
     /// Its key.
     pub key: SecretValue,
+    /// Where its files are copied; without it they are listed.
+    pub to: Option<PathBuf>,
 }
 
 impl Request {
@@ -441,7 +443,7 @@ fn unlock(switches: &Switches) -> Result<Unlock, CompatError> {
     let drive =
         drive.ok_or(CompatError::Missing { name: "driveLetter", when: ": a device or an image file" })?;
     driveset::drive_letter(drive).map_err(|fault| CompatError::Value { name: "driveLetter", fault })?;
-    Ok(Unlock { drive: drive.into(), key })
+    Ok(Unlock { drive: drive.into(), key, to: path(switches, "to")? })
 }
 
 fn refuse_key(switches: &Switches) -> Result<(), CompatError> {

@@ -173,9 +173,9 @@ fn repairs_previews_and_unlocks_become_the_native_commands() {
         ),
         (
             "Unlock /bk:298331-390225 /driveLetter:/d.img",
-            "driveprep unlock /d.img --recovery-password-file FILE",
+            "driveprep unlock /d.img --list --recovery-password-file FILE",
         ),
-        ("Unlock /bk:AAECAwQFBgc= /driveLetter:/d.img", "driveprep unlock /d.img --bek FILE"),
+        ("Unlock /bk:AAECAwQFBgc= /driveLetter:/d.img /to:/x", "driveprep unlock /d.img --to /x --bek FILE"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
@@ -192,7 +192,7 @@ fn what_becomes_a_native_command_is_one_of_its_command_lines() {
         "RepairImport /r:a.rep /d:/one;/two /sn:acct /sk:k /CopyLogFile:/l.xml /PathMapFile:/m.txt",
         "RepairExport /r:a.rep /d:/drive /sn:acct /csas:c?sv=1 /CopyLogFile:/l /ManifestFile:/m",
         "Unlock /bk:298331-390225 /driveLetter:/d.img",
-        "Unlock /bk:AAECAwQFBgc= /driveLetter:/d.img",
+        "Unlock /bk:AAECAwQFBgc= /driveLetter:/d.img /to:/x",
         "PrepImport /j:a.jrn /id:s-1 /t:/d.img /format /encrypt /serial:S /size:1GB /srcdir:/a /dstdir:c/",
         "PrepImport /j:a.jrn /id:s-1 /t:/d.img /bk:1-1 /srcdir:/a /dstdir:c/",
         "PrepImport /j:a.jrn /id:s-1 /t:/d.img /bk:1-1 /srcdir:/a /dstdir:c/ /skipwrite",
