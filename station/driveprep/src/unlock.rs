@@ -27,7 +27,6 @@ use folder::Folder;
 
 /// `driveprep unlock`.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["list", "to"])))]
 pub struct UnlockArguments {
     /// The drive and what opens it.
     #[command(flatten)]
@@ -35,8 +34,8 @@ pub struct UnlockArguments {
     /// Files or folders of the drive; all of it without any.
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
-    /// List files with size and time instead of copying them.
-    #[arg(long)]
+    /// List files with size and time; what is done without --to.
+    #[arg(long, conflicts_with = "to")]
     pub list: bool,
     /// Copy files below this folder.
     #[arg(long, value_name = "DIR")]

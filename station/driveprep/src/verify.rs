@@ -29,7 +29,7 @@ use proof::side::SideFiles;
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::open::DriveArguments;
+use crate::open::{DriveArguments, Recognised};
 use blob::Blob;
 use findings::Findings;
 use scan::Scan;
@@ -54,7 +54,14 @@ const FAULTS_PRINTED_MAX: usize = 50;
 /// When the drive cannot be opened, its manifest is not the job's, or this program fails. What is
 /// wrong with single items is printed, counted, and decides the exit code.
 pub fn run(arguments: &VerifyArguments, console: &Console) -> Result<Exit, Failure> {
-    let recognised = arguments.drive.recognise()?;
+    verify(arguments.drive.recognise()?, arguments.buffer_mib, console)
+}
+
+/// Everything of [`run`] once the drive's BitLocker volume was found.
+///
+/// # Errors
+/// As there.
+pub fn verify(recognised: Recognised, buffer_mib: u32, console: &Console) -> Result<Exit, Failure> {
     let findings = Arc::new(Findings::new(console.clone()));
     let metadata_faults = metadata_faults(&recognised.drive.metadata, &recognised.secrets);
     let unlocked = recognised.unlock()?;
@@ -68,7 +75,7 @@ pub fn run(arguments: &VerifyArguments, console: &Console) -> Result<Exit, Failu
     let hash = job.manifest_hash;
     console.note(&format!("manifest  {} of {} is the job's", hash.algorithm(), job.manifest_file));
     check_structure(&drive, &findings)?;
-    let counts = scan_all(&Arc::new(drive), totals, &findings, arguments.buffer_mib)?;
+    let counts = scan_all(&Arc::new(drive), totals, &findings, buffer_mib)?;
     Ok(findings.conclude(totals, counts))
 }
 

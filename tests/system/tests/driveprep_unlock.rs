@@ -69,8 +69,9 @@ fn a_second_copy_leaves_what_is_there_and_a_path_takes_only_what_is_below() -> R
 fn the_list_has_every_file_with_its_size_and_time() -> Result<()> {
     let test = "the_list_has_every_file_with_its_size_and_time";
     let Some(drive) = drives::small(test)? else { return Ok(()) };
-    let ended = unlock(&drive, &["--list"])?;
+    let ended = unlock(&drive, &[])?;
     assert_eq!(ended.code, Some(0));
+    assert_eq!(unlock(&drive, &["--list"])?, ended, "without --to it is a list");
     let events = ended.events();
     let whole = events.iter().find(|event| event["path"] == "\\session#1\\files\\whole.bin");
     let whole = whole.context("the file is listed")?;
