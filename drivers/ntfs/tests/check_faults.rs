@@ -4,7 +4,6 @@
 #![allow(clippy::cast_possible_truncation, reason = "numbers of a test are small")]
 
 #[path = "common/built.rs"]
-#[allow(dead_code, reason = "shared with the builder's tests, which use more of it")]
 mod built;
 mod common;
 
