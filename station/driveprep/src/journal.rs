@@ -115,6 +115,10 @@ pub struct DriveRecord {
     pub sealed_metadata: Vec<u8>,
     /// Everything a job says about it, once it is packed.
     pub entry: Option<JobEntry>,
+    /// Where it was.
+    pub path: Option<PathBuf>,
+    /// The session that it was last packed in.
+    pub packed_in: Option<SessionId>,
 }
 
 /// What a journal says, all records taken together.
@@ -403,8 +407,15 @@ impl JournalState {
         let drive = DriveId::new(serial).map_err(|error| error.to_string())?;
         let word = record.value("State").unwrap_or_default();
         let phase = Phase::ALL.into_iter().find(|phase| phase.as_str() == word);
+        let session = self.sessions.last().map(|session| session.id.clone());
         let found = self.drives.entry(drive).or_default();
         found.phase = Some(phase.ok_or_else(|| format!("the drive {serial} has the state {word:?}"))?);
+        if found.phase == Some(Phase::Packed) {
+            found.packed_in = session;
+        }
+        if let Some(path) = record.value("Path") {
+            found.path = Some(path.into());
+        }
         if let Some(sealed) = record.value("SealedMetadata") {
             found.sealed_metadata =
                 unhex(sealed).ok_or_else(|| format!("the sealed metadata of the drive {serial}"))?;
@@ -417,7 +428,8 @@ impl JournalState {
         let (drive, key) = JobEntry::opening(xml).map_err(|error| error.to_string())?;
         let found = self.drives.entry(drive).or_default();
         found.key = Some(key);
-        found.entry = JobEntry::parse(xml.as_bytes(), None).ok();
+        // While files are added to it, a drive is still what its last session made of it.
+        found.entry = JobEntry::parse(xml.as_bytes(), None).ok().or(found.entry.take());
         Ok(())
     }
 }
@@ -502,6 +514,8 @@ mod tests {
         assert_eq!(state.unfinished(), None);
         assert_eq!(state.drives[&drive()].phase, Some(Phase::Packed));
         assert!(state.drives[&drive()].entry.is_some());
+        assert_eq!(state.drives[&drive()].packed_in, Some(session().id));
+        assert_eq!(state.drives[&drive()].path.as_deref(), Some(Path::new("/dev/sdx")));
         // The service, and the station, take the journal itself as the drive's entry.
         let taken = JobEntry::parse(&std::fs::read(&path).unwrap(), None).unwrap();
         assert_eq!(taken.manifest_hash, entry().manifest_hash);

@@ -10,7 +10,8 @@
 //! | which drives may be written | [`candidate`] |
 //! | which drive takes what | [`distribute`] |
 //! | where it lies on the volume | [`layout`] |
-//! | what happens to one drive, step by step | [`drive`], [`finish`] |
+//! | what happens to one drive, step by step | [`drive`], [`checkpoints`], [`finish`] |
+//! | adding to a volume that is there, and data that is on it | [`existing`], [`in_place`] |
 //! | how data is cut, read, hashed, written | [`slab`], [`source`], [`digest`], [`pipeline`] |
 //! | what a resumed pack goes by | [`session`], [`blueprint`], [`spool`], [`crate::journal`] |
 //! | the manifest's lists | [`manifest`] |
@@ -18,10 +19,13 @@
 pub mod arguments;
 pub mod blueprint;
 pub mod candidate;
+pub mod checkpoints;
 pub mod digest;
 pub mod distribute;
 pub mod drive;
+pub mod existing;
 pub mod finish;
+pub mod in_place;
 pub mod layout;
 pub mod manifest;
 pub mod pipeline;
@@ -33,6 +37,7 @@ pub mod spool;
 pub mod stop;
 pub mod summary;
 pub mod volume_file;
+pub mod volume_plan;
 pub mod whole;
 
 use std::path::Path;
@@ -43,7 +48,7 @@ use anyhow::{Context, anyhow};
 use model::{DriveId, Exit};
 
 use self::arguments::PackArguments;
-use self::blueprint::write_whole;
+use self::blueprint::{Mode, write_whole};
 use self::drive::{Choices, Job, Packed};
 use self::plan::Planned;
 use self::session::Session;
@@ -70,10 +75,10 @@ pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure
             (journal, state, session)
         }
         Opened::Completed(state) => return already_packed(&state, arguments, console),
-        Opened::New(journal) => begin(arguments, journal, &path, console)?,
+        Opened::New(journal, state) => begin(arguments, journal, state, &path, console)?,
     };
     let packed = pack_drives(&session, &mut journal, &state, &choices, stop, console)?;
-    write_job(&session, &packed, &journal)?;
+    write_job(&session, &packed, &state, &journal)?;
     let id = session.work.session().clone();
     journal.session(&id, SessionState::Completed).map_err(Failure::fatal)?;
     let is_complete = summary::tell(&session, &packed, &path, console);
@@ -84,7 +89,7 @@ pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure
 /// What the journal's path leads to.
 enum Opened {
     /// No session is under way; `None`: there is no journal yet.
-    New(Option<Journal>),
+    New(Option<Journal>, JournalState),
     /// The session that was asked for was interrupted.
     Interrupted(Journal, JournalState),
     /// The very session that was asked for is complete.
@@ -96,7 +101,7 @@ fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
         if arguments.running.resume {
             return Err(Failure::usage(anyhow!("there is no journal {} to resume", path.display())));
         }
-        return Ok(Opened::New(None));
+        return Ok(Opened::New(None, JournalState::default()));
     }
     let (journal, state) = Journal::open(path).map_err(Failure::usage)?;
     let (shown, resume) = (path.display(), arguments.running.resume);
@@ -118,11 +123,7 @@ fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
         Some(session) if session.state == SessionState::Completed && is_same(session) => {
             Ok(Opened::Completed(state))
         }
-        Some(session) if session.state == SessionState::Completed => Err(Failure::usage(anyhow!(
-            "{shown} is the journal of the completed session {}. Use another --journal for new drives",
-            session.id
-        ))),
-        Some(_) | None => Ok(Opened::New(Some(journal))),
+        Some(_) | None => Ok(Opened::New(Some(journal), state)),
     }
 }
 
@@ -130,16 +131,19 @@ fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
 fn begin(
     arguments: &PackArguments,
     journal: Option<Journal>,
+    state: JournalState,
     path: &Path,
     console: &Console,
 ) -> Result<(Journal, JournalState, Session), Failure> {
-    let planned = Planned::new(arguments, console)?;
+    let planned = Planned::new(arguments, &state, console)?;
     planned.tell(console);
+    let keys = planned.keys();
     let mut journal = match journal {
         Some(journal) => journal,
         None => Journal::create(path).map_err(Failure::usage)?,
     };
-    let session = planned.save(path, &arguments.outputs.job_out)?;
+    let mut session = planned.save(path, &arguments.outputs.job_out)?;
+    session.keys = keys;
     let record = SessionRecord {
         id: session.work.session().clone(),
         state: SessionState::Started,
@@ -147,7 +151,7 @@ fn begin(
     };
     let folder = std::env::current_dir().unwrap_or_default();
     journal.session_started(&record, &folder).map_err(Failure::fatal)?;
-    Ok((journal, JournalState::default(), session))
+    Ok((journal, state, session))
 }
 
 fn pack_drives(
@@ -170,11 +174,15 @@ fn pack_drives(
             path: frozen.path.clone(),
             is_image: frozen.is_image,
             spool_path: session.spool_path(index),
+            key: session.keys.get(index).cloned().flatten(),
             choices,
             console,
             stop,
         };
-        packed.push(match record.filter(|record| record.phase == Some(Phase::Packed)) {
+        let is_done = |record: &&DriveRecord| {
+            record.phase == Some(Phase::Packed) && record.packed_in.as_ref() == Some(session.work.session())
+        };
+        packed.push(match record.filter(is_done) {
             Some(record) => packed_before(&job, record)?,
             None => {
                 console.note(&format!("drive {} ({})", job.id, frozen.path.display()));
@@ -200,7 +208,6 @@ fn packed_before(job: &Job<'_>, record: &DriveRecord) -> Result<Packed, Failure>
         left_out,
         length_bytes: on_it.iter().map(|item| job.work.item(*item).length_bytes()).sum(),
         item_count: on_it.len() as u64,
-        free_bytes: 0,
     })
 }
 
@@ -216,8 +223,20 @@ fn same_entry(entry: &JobEntry) -> JobEntry {
 }
 
 /// Writes the job entry, and each drive's extract for portals that take no large journal.
-fn write_job(session: &Session, packed: &[Packed], journal: &Journal) -> Result<(), Failure> {
-    let entries: Vec<JobEntry> = packed.iter().map(|packed| same_entry(&packed.entry)).collect();
+fn write_job(
+    session: &Session,
+    packed: &[Packed],
+    state: &JournalState,
+    journal: &Journal,
+) -> Result<(), Failure> {
+    let mut entries: Vec<JobEntry> = packed.iter().map(|packed| same_entry(&packed.entry)).collect();
+    // Drives of earlier sessions that nothing was added to belong to the job as well.
+    let earlier = state.drives.values().filter(|record| record.phase == Some(Phase::Packed));
+    for entry in earlier.filter_map(|record| record.entry.as_ref()) {
+        if !entries.iter().any(|known| known.drive_id == entry.drive_id) {
+            entries.push(same_entry(entry));
+        }
+    }
     let path = &session.frozen.job_out;
     write_whole(path, JobEntry::to_json(&entries).as_bytes())
         .with_context(|| format!("writing the job entry {}; the journal holds the same", path.display()))
@@ -270,8 +289,15 @@ fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
     if let Ok(session) = &session {
         for (index, frozen) in session.frozen.drives.iter().enumerate() {
             let drive = session.drive_id(index)?;
-            drive::wipe(&frozen.path, &session.blueprint(index)?)?;
-            journal.drive(&drive, Phase::Wiped).map_err(Failure::fatal)?;
+            let blueprint = session.blueprint(index)?;
+            drive::wipe(&frozen.path, &blueprint)?;
+            // Where files were to be added, the drive is what its last session made of it.
+            let phase = if blueprint.mode == Mode::New { Phase::Wiped } else { Phase::Packed };
+            if blueprint.mode == Mode::New
+                || state.drives.get(&drive).is_some_and(|record| record.entry.is_some())
+            {
+                journal.drive(&drive, phase).map_err(Failure::fatal)?;
+            }
         }
     }
     journal.session(&id, SessionState::Aborted).map_err(Failure::fatal)?;

@@ -250,7 +250,7 @@ fn a_drive_that_holds_something_and_another_session_are_refused() {
     assert_eq!(fs::read(bench.path("drive.img")).unwrap(), b"something");
     ends_with(bench.pack(&["--overwrite"]), 0);
     let text = ends_with(bench.pack(&["--overwrite", "--label", "OTHER"]), 2);
-    assert!(text.contains("completed session"), "{text}");
+    assert!(text.contains("session#1 is complete"), "{text}");
     let text = ends_with(bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]), 2);
     assert!(text.contains("nothing to resume"), "{text}");
 }
@@ -298,4 +298,99 @@ fn a_program_gets_events_and_no_secret() {
     assert_eq!((packed["files"].as_u64(), packed["missing"].as_u64()), (Some(1), Some(0)));
     let key = bench.job().bitlocker_key.unwrap();
     assert!(!text.contains(key.expose()) && !String::from_utf8_lossy(&output.stderr).contains(key.expose()));
+}
+
+/// A drive that a first session packed, with what is on it.
+fn packed_once(bench: &Bench) -> Vec<(String, Vec<u8>)> {
+    let names = ["a", "sub/b", "sub/c"];
+    let contents: Vec<Vec<u8>> = names.iter().map(|name| bench.source(name, 5_000_000)).collect();
+    ends_with(bench.pack(&[]), 0);
+    names.iter().map(|name| format!("con/pre/{name}")).zip(contents).collect()
+}
+
+#[test]
+fn a_session_is_added_to_a_packed_drive_and_what_was_there_stays() {
+    let bench = Bench::new();
+    let mut expected = packed_once(&bench);
+    fs::rename(bench.path("src"), bench.path("first")).unwrap();
+    for index in 0..5 {
+        let name = format!("more/{index}");
+        expected.push((format!("other/{name}"), bench.source(&name, 3_000_000 + index)));
+    }
+    let more = ["--job-out", "drive.json", "--session", "second", "--checkpoint-mib", "1"];
+    let add = || {
+        let mut command = bench.driveprep(&["pack", "--from", "src", "--to", "other"]);
+        command.args(more);
+        command
+    };
+    let refused = ends_with(bench.driveprep(&["pack", "--from", "src", "--to", "other"]), 2);
+    assert!(refused.contains("--session"), "{refused}");
+    let before = bench.job().manifest_hash;
+    if kill_when(add(), || bench.checkpoints().len() >= 4) {
+        // Until the last step the drive is what its first session made of it.
+        assert_eq!(bench.open().entries.len(), 3);
+    }
+    ends_with(add(), 0);
+    assert_ne!(bench.job().manifest_hash, before);
+    let drive = bench.open();
+    assert_eq!(drive.entries.len(), expected.len());
+    for (path, content) in &expected {
+        assert!(drive.blob(path).1 == *content, "{path} differs");
+    }
+    let ids: Vec<Option<&str>> = drive.lists.iter().map(|list| list.id.as_deref()).collect();
+    assert_eq!(ids, [Some("session#1-0"), Some("second-0")]);
+}
+
+#[test]
+fn an_added_session_that_is_aborted_leaves_the_drive_as_it_was() {
+    let bench = Bench::new();
+    let expected = packed_once(&bench);
+    let mut add = bench.driveprep(&["pack", "--from", "src", "--to", "other", "--session", "second"]);
+    add.args(["--checkpoint-mib", "1"]);
+    if !kill_when(add, || bench.checkpoints().len() >= 2) {
+        println!("skipped: an_added_session_that_is_aborted_leaves_the_drive_as_it_was: the pack was faster");
+        return;
+    }
+    ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 0);
+    let drive = bench.open();
+    for (path, content) in &expected {
+        assert!(drive.blob(path).1 == *content, "{path} differs");
+    }
+    ends_with(bench.driveprep(&["pack", "--from", "src", "--to", "other", "--session", "third"]), 0);
+    assert_eq!(bench.open().entries.len(), 6);
+}
+
+#[test]
+fn what_does_not_fit_behind_the_first_session_is_refused() {
+    let bench = Bench::new();
+    packed_once(&bench);
+    bench.source("large", 400 << 20);
+    let more = ["pack", "--from", "src", "--to", "other", "--session", "second"];
+    let text = ends_with(bench.driveprep(&more), 6);
+    assert!(text.contains("fits on no drive"), "{text}");
+    assert_eq!(bench.open().entries.len(), 3);
+}
+
+#[test]
+fn data_that_lies_on_the_drive_gets_its_manifest_in_place() {
+    let bench = Bench::new();
+    let expected = packed_once(&bench);
+    fs::write(bench.path("key"), bench.job().bitlocker_key.unwrap().expose()).unwrap();
+    let in_place = |journal: &str| {
+        let mut command = bench.driveprep(&["pack", "--in-place", "--drive", "drive.img", "--serial", "S1"]);
+        command.args(["--recovery-password-file", "key", "--from", "D:\\session#1\\0\\sub", "--to", "new/x"]);
+        command.args(["--session", "place", "--journal", journal, "--type", "block"]);
+        command
+    };
+    let text = ends_with(in_place("stranger.jrn"), 30);
+    assert!(text.contains("this journal does not know"), "{text}");
+    ends_with(in_place("drive.jrn"), 0);
+    let drive = bench.open();
+    assert_eq!(drive.entries.len(), 5);
+    for (path, content) in &expected {
+        assert!(drive.blob(path).1 == *content, "{path} differs");
+    }
+    let (entry, bytes) = drive.blob("new/x/b");
+    assert_eq!(entry.file_path, "\\session#1\\0\\sub\\b");
+    assert!(bytes == expected[1].1);
 }

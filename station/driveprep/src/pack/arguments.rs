@@ -51,6 +51,14 @@ pub struct MakingArguments {
     /// What Windows shows for the drives
     #[arg(long, value_name = "TEXT", default_value = "DRAYAGE")]
     pub label: String,
+    /// The drives have their BitLocker volumes already: files are added to them. This file holds the
+    /// 48 digits that open them
+    #[arg(long, value_name = "FILE")]
+    pub recovery_password_file: Option<PathBuf>,
+    /// The data lies on the drive already: it is hashed there, and a manifest is added. --from names a
+    /// directory or file on the drive; nothing is formatted or copied
+    #[arg(long)]
+    pub in_place: bool,
     /// Destroy image files that hold something already
     #[arg(long)]
     pub overwrite: bool,
@@ -139,7 +147,6 @@ impl PackArguments {
             bek_folder: self.making.bek_out.clone(),
             buffer_bytes: mebibytes(self.running.buffer_mib),
             checkpoint_bytes: u64::from(self.running.checkpoint_mib) << 20,
-            reads_all_back: self.running.verify,
         }
     }
 
@@ -160,15 +167,9 @@ impl PackArguments {
             one_file_system,
         } = &self.sources;
         let DriveArguments { drives, sizes, serials, driveset } = &self.drives;
-        let MakingArguments {
-            cipher,
-            password_file,
-            bek_out,
-            whole_surface,
-            label,
-            sector_size,
-            overwrite: _,
-        } = &self.making;
+        let MakingArguments { cipher, password_file, bek_out, whole_surface, label, sector_size, .. } =
+            &self.making;
+        let MakingArguments { recovery_password_file, in_place, .. } = &self.making;
         let lines = [
             format!("from {from:?} to {to:?} dataset {dataset:?} plan {plan:?}"),
             format!("session {session} type {kind:?} disposition {disposition}"),
@@ -179,6 +180,7 @@ impl PackArguments {
                 "cipher {cipher:?} password {password_file:?} bek {bek_out:?} whole-surface {whole_surface}"
             ),
             format!("label {label:?} sector-size {sector_size}"),
+            format!("in-place {in_place} recovery-password {recovery_password_file:?}"),
         ];
         // The journal's marks cannot stand in a record.
         lines.join("\n").replace("[Begin", "[-Begin").replace("[End", "[-End")

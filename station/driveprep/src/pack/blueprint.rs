@@ -17,12 +17,28 @@ use crate::work::ItemId;
 /// Raised when the layout comes out differently for the same blueprint.
 const VERSION: u32 = 1;
 
+/// What is made of a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Everything on it is made anew.
+    New,
+    /// Files are added to its volume.
+    Added,
+    /// Its files stay; a manifest of them is added.
+    InPlace,
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blueprint {
     /// Which program made it: another one lays out differently.
     pub version: u32,
+    /// What is made of the drive.
+    pub mode: Mode,
+    /// Tells, when files are added, whether the volume's free space is still what it was planned in.
+    pub fingerprint: u64,
     /// Ties the spool to it; random.
     pub number: u64,
     /// The drive's serial number.
@@ -88,6 +104,8 @@ impl Default for Blueprint {
     fn default() -> Blueprint {
         Blueprint {
             version: VERSION,
+            mode: Mode::New,
+            fingerprint: 0,
             number: 0,
             serial: String::new(),
             drive_bytes: 0,

@@ -7,20 +7,23 @@
 use std::fs;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use block::{DriveKind, FileDevice, Identity, ReadAt, identify, partition_table};
 use indicatif::DecimalBytes;
+use manifest::BitlockerKey;
 use model::{DriveId, Exit};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::work::{DriveTarget, Encryption, Formatting};
+use crate::work::{DriveTarget, Encryption, ExistingKey, Formatting};
 
 /// Smallest drive: a BitLocker volume has at least 64 MiB (Windows' minimum), and the tables 2.
 const DRIVE_BYTES_MIN: u64 = 66 << 20;
 
 /// A drive that may be packed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Candidate {
     /// Where it is.
     pub path: PathBuf,
@@ -34,6 +37,9 @@ pub struct Candidate {
     pub is_image: bool,
     /// What will be destroyed, for a person; `None` when nothing is there.
     pub destroys: Option<String>,
+    /// What opens its volume, which stays as it is but for what is added; `None` for a drive that is
+    /// made anew.
+    pub key: Option<Arc<BitlockerKey>>,
 }
 
 /// How candidates are looked at.
@@ -51,7 +57,13 @@ impl Candidate {
     /// # Errors
     /// When it may not be written: usage (2), or not the drive that was meant (20).
     pub fn look(offered: &DriveTarget, looking: Looking) -> Result<Candidate, Failure> {
-        check_wishes(offered)?;
+        if offered.path.to_str().is_none() {
+            let path = offered.path.display();
+            return Err(Failure::usage(anyhow!("the path {path} is not UTF-8, so a journal cannot hold it")));
+        }
+        if let Some(key) = existing_key(offered)? {
+            return existing_volume(offered, key);
+        }
         if fs::symlink_metadata(&offered.path).is_err() {
             return new_image(offered, looking);
         }
@@ -63,21 +75,65 @@ impl Candidate {
     }
 }
 
-/// What other commands or sessions are for.
-fn check_wishes(offered: &DriveTarget) -> Result<(), Failure> {
+/// The key of a drive that has its volume already.
+fn existing_key(offered: &DriveTarget) -> Result<Option<BitlockerKey>, Failure> {
     let path = offered.path.display();
-    if offered.formatting == Formatting::AlreadyFormatted
-        || matches!(offered.encryption, Encryption::AlreadyEncrypted(_))
-    {
-        return Err(Failure::usage(anyhow!(
-            "{path} is said to be formatted or encrypted already: data is packed onto new volumes only. Say \
-             Format and Encrypt for it, or use --in-place for data that lies on it already"
-        )));
+    match (&offered.encryption, offered.formatting) {
+        (Encryption::Encrypt, Formatting::Format { .. }) => Ok(None),
+        (Encryption::Encrypt, Formatting::AlreadyFormatted) => Err(Failure::usage(anyhow!(
+            "{path} is said to be formatted and not encrypted: a volume is not encrypted in place. Encrypt it in \
+             Windows and give its recovery password, or say Format for it, which destroys what is on it"
+        ))),
+        (Encryption::AlreadyEncrypted(_), Formatting::Format { .. }) => {
+            Err(Failure::usage(anyhow!("{path} is said to be formatted anew and encrypted already")))
+        }
+        (Encryption::AlreadyEncrypted(ExistingKey::Text(text)), _) => {
+            Ok(Some(BitlockerKey::new(text.trim().to_owned())))
+        }
+        (Encryption::AlreadyEncrypted(ExistingKey::File(file)), _) => {
+            let text = fs::read_to_string(file).map(Zeroizing::new);
+            let text = text.with_context(|| format!("reading the key of {path} in {}", file.display()));
+            text.map(|text| Some(BitlockerKey::new(text.trim().to_owned()))).map_err(Failure::usage)
+        }
     }
-    if offered.path.to_str().is_none() {
-        return Err(Failure::usage(anyhow!("the path {path} is not UTF-8, so a journal cannot hold it")));
-    }
-    Ok(())
+}
+
+/// A drive whose volume stays.
+fn existing_volume(offered: &DriveTarget, key: BitlockerKey) -> Result<Candidate, Failure> {
+    let identity = identify(&offered.path).map_err(|error| Failure::new(Exit::WrongDrive, error))?;
+    let is_image = identity.kind == DriveKind::ImageFile;
+    let path = offered.path.display();
+    let own = identity.serial.as_deref().and_then(|text| DriveId::new(text).ok());
+    let id = match (own, &offered.serial) {
+        (Some(own), Some(given)) if own != *given => return Err(other_drive(offered, &own, given)),
+        (Some(own), _) => own,
+        (None, Some(given)) if is_image => given.clone(),
+        (None, _) => {
+            return Err(Failure::new(
+                Exit::WrongDrive,
+                anyhow!("{path} does not tell its serial number; of an image file, give it with --serial"),
+            ));
+        }
+    };
+    Ok(Candidate {
+        path: offered.path.clone(),
+        id,
+        length_bytes: identity.length_bytes,
+        sector_bytes: identity.logical_sector_bytes,
+        is_image,
+        destroys: None,
+        key: Some(Arc::new(key)),
+    })
+}
+
+fn other_drive(offered: &DriveTarget, found: &DriveId, meant: &DriveId) -> Failure {
+    let path = offered.path.display();
+    Failure::new(
+        Exit::WrongDrive,
+        anyhow!(
+            "{path} has the serial number {found}, not {meant}: this is not the drive you mean. Nothing was written"
+        ),
+    )
 }
 
 fn new_image(offered: &DriveTarget, looking: Looking) -> Result<Candidate, Failure> {
@@ -128,7 +184,15 @@ fn image(
     let sector_bytes = looking.image_sector_bytes;
     let length_bytes = length_bytes - length_bytes % u64::from(sector_bytes);
     check_length(&path.to_string(), length_bytes)?;
-    Ok(Candidate { path: offered.path.clone(), id, length_bytes, sector_bytes, is_image: true, destroys })
+    Ok(Candidate {
+        path: offered.path.clone(),
+        id,
+        length_bytes,
+        sector_bytes,
+        is_image: true,
+        destroys,
+        key: None,
+    })
 }
 
 fn check_length(path: &str, length_bytes: u64) -> Result<(), Failure> {
@@ -165,12 +229,7 @@ fn device(offered: &DriveTarget, identity: &Identity) -> Result<Candidate, Failu
         None => ask_for_serial(&destroys)?,
     };
     if typed != serial {
-        return Err(Failure::new(
-            Exit::WrongDrive,
-            anyhow!(
-                "{path} has the serial number {serial}, not {typed}: this is not the drive you mean. Nothing was written"
-            ),
-        ));
+        return Err(other_drive(offered, &serial, &typed));
     }
     check_length(&path.to_string(), identity.length_bytes)?;
     Ok(Candidate {
@@ -180,6 +239,7 @@ fn device(offered: &DriveTarget, identity: &Identity) -> Result<Candidate, Failu
         sector_bytes: identity.logical_sector_bytes,
         is_image: false,
         destroys: Some(destroys),
+        key: None,
     })
 }
 

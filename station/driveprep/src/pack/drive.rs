@@ -1,43 +1,45 @@
 //! One drive, from its blueprint to read back: what `pack` does for each.
 //!
 //! ```text
-//! prepare ──keys in the journal──▶ open ──table, no volume──▶ copy ──checkpoints──▶ finish ──▶ prove ──▶ job entry
-//!    └─ or resume: the same keys from the journal, the same places from the blueprint ─┘
+//! ready ──keys in the journal──▶ begin ──nothing looks whole──▶ copy ──checkpoints──▶ finish ──▶ prove ──▶ job entry
+//!   └─ or again: the same keys from the journal, the same places from the blueprint ─┘
 //! ```
 //! Save, then act: keys and blueprint are on the journal's medium before the drive's first byte is
 //! written; the boot sector, without which nothing is a volume, is the last thing that is; and success
 //! is what was read back from the medium.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 use bitlocker::format::{self, Coverage, Formatter, prepare_drive};
 use bitlocker::{Method, Password, RecoveryPassword};
-use block::partitions::{Guid, NewTable, PartitionKind, wipe_tables, write_gpt};
+use block::partitions::{Guid, PartitionKind, wipe_tables, write_gpt};
 use block::{
-    FileDevice, Partition, Target, WriteAt, WriteError, WriteErrorKind, WriteWindow, identify,
-    partition_table,
+    FileDevice, Target, WriteAt, WriteError, WriteErrorKind, WriteWindow, identify, partition_table,
 };
 use manifest::{BitlockerKey, JobEntry};
 use model::{DriveId, Exit};
+use proof::proven::ProvenManifest;
 
-use super::blueprint::Blueprint;
-use super::finish::{self, Finished};
-use super::layout::{Frame, Layout};
-use super::pipeline::{Buffers, Done, Pipeline};
-use super::slab::Cutter;
+use super::blueprint::{Blueprint, Mode};
+use super::checkpoints::{Checkpoints, CopyError};
+use super::existing::{Existing, VolumePlace, Writer};
+use super::finish;
+use super::in_place::DriveFiles;
+use super::layout::{Frame, Layout, fingerprint};
+use super::pipeline::{Buffers, Pipeline};
+use super::slab::{Cutter, Slab};
+use super::source::{LocalFiles, Sources};
 use super::spool::Spool;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::journal::{DriveRecord, Journal, Phase};
 use crate::work::{ItemId, ItemKind, Work};
-
-/// At most that long between two checkpoints, so that a slow drive does not lose an hour.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 
 /// What a person chose for all drives of a session, apart from what goes where.
 #[derive(Debug, Clone)]
@@ -54,8 +56,6 @@ pub struct Choices {
     pub buffer_bytes: usize,
     /// Data between two checkpoints.
     pub checkpoint_bytes: u64,
-    /// Read all data back at the end.
-    pub reads_all_back: bool,
 }
 
 /// A drive of a session.
@@ -72,6 +72,8 @@ pub struct Job<'a> {
     pub is_image: bool,
     /// Where its spool is.
     pub spool_path: PathBuf,
+    /// What opens a volume that is there already; the journal's key comes first.
+    pub key: Option<Arc<BitlockerKey>>,
     /// What was chosen.
     pub choices: &'a Choices,
     /// Where things are said.
@@ -90,8 +92,26 @@ pub struct Packed {
     pub length_bytes: u64,
     /// How many items are on it.
     pub item_count: u64,
-    /// How many bytes are free on it.
-    pub free_bytes: u64,
+}
+
+/// A drive that can be written: its keys are saved.
+pub struct Ready {
+    /// The whole drive.
+    pub target: Arc<Target>,
+    /// Its volume.
+    pub writer: Writer,
+    /// Where the volume lies.
+    pub place: VolumePlace,
+    /// What is where on it.
+    pub layout: Layout,
+    /// What was learnt so far.
+    pub spool: Spool,
+    /// Makes the volume, where it is new.
+    pub formatter: Option<Formatter>,
+    /// The volume, where it is there already.
+    pub existing: Option<Existing>,
+    /// What an earlier session left.
+    pub previous: Option<ProvenManifest>,
 }
 
 impl Job<'_> {
@@ -100,50 +120,86 @@ impl Job<'_> {
     /// # Errors
     /// What ended it; interrupted (130) when it was asked to stop.
     pub fn run(&self, journal: &mut Journal, record: Option<&DriveRecord>) -> Result<Packed, Failure> {
+        let mut ready = match self.blueprint.mode {
+            Mode::New => self.make(journal, record)?,
+            Mode::Added | Mode::InPlace => self.reopen(journal, record)?,
+        };
+        self.copy(journal, &mut ready)?;
+        finish::run(self, journal, ready)
+    }
+
+    /// A drive that is made anew, or that the last run began to make.
+    fn make(&self, journal: &mut Journal, record: Option<&DriveRecord>) -> Result<Ready, Failure> {
         let frame = Frame::new(self.blueprint).map_err(Failure::usage)?;
-        let mut layout = Layout::new(self.work, self.blueprint, &frame).map_err(Failure::usage)?;
-        let Frame { table, partition, outer, first_sector } = frame;
+        let maker = frame.maker(self.blueprint).map_err(Failure::usage)?;
+        let layout = Layout::new(self.work, self.blueprint, maker).map_err(Failure::usage)?;
         let started = record.filter(|record| record.phase.is_some_and(|phase| phase < Phase::Packed));
-        let (formatter, mut spool) = match started {
-            Some(record) => self.resume(record, outer)?,
-            None => self.prepare(journal, outer, first_sector)?,
+        let (formatter, spool) = match started {
+            Some(record) => self.same_keys(record, frame.outer.clone())?,
+            None => self.new_keys(journal, &frame)?,
         };
-        let target = Arc::new(self.open(&spool)?);
-        self.begin(&target, &table, &partition, spool.next_slab() > 0)?;
-        let window = WriteWindow::new(Arc::clone(&target), partition.start_bytes, partition.length_bytes);
-        self.copy(journal, &layout, &formatter, &window, &mut spool)?;
-        let finished = finish::Finish {
-            job: self,
-            target: &target,
-            window: &window,
-            partition: &partition,
-            formatter,
-            spool: &mut spool,
+        let goes_on = spool.next_slab() > 0;
+        let target = Arc::new(self.open(goes_on)?);
+        self.begin(&target, &frame, goes_on)?;
+        let Frame { partition, .. } = frame;
+        let place = VolumePlace { start_bytes: partition.start_bytes, length_bytes: partition.length_bytes };
+        let window = WriteWindow::new(Arc::clone(&target), place.start_bytes, place.length_bytes);
+        let writer = formatter.writer(window);
+        let formatter = Some(formatter);
+        Ok(Ready { target, writer, place, layout, spool, formatter, existing: None, previous: None })
+    }
+
+    /// A drive that has its volume, which keeps what is on it.
+    fn reopen(&self, journal: &mut Journal, record: Option<&DriveRecord>) -> Result<Ready, Failure> {
+        self.check_identity()?;
+        let known = record.and_then(|record| record.key.as_ref()).or(self.key.as_deref());
+        let key = known.ok_or_else(|| {
+            let path = self.path.display();
+            Failure::new(Exit::UnlockFailed, anyhow!("nothing opens {path}: give --recovery-password-file"))
+        })?;
+        let existing = Existing::open(&self.path, key)?;
+        let previous = existing.previous(record.and_then(|record| record.entry.as_ref()))?;
+        let maker =
+            existing.maker(self.blueprint).map_err(|error| Failure::new(Exit::NotRetryable, error))?;
+        let layout = Layout::new(self.work, self.blueprint, maker);
+        let layout = layout.map_err(|error| Failure::new(Exit::NotRetryable, error))?;
+        let number = self.blueprint.number;
+        let is_same =
+            self.blueprint.mode == Mode::InPlace || fingerprint(&layout) == self.blueprint.fingerprint;
+        let spool = match Spool::reopen(&self.spool_path, number) {
+            Ok(spool) if is_same => spool,
+            Ok(_) | Err(_) => Spool::create(&self.spool_path, number).map_err(Failure::fatal)?,
         };
-        let Finished { entry, left_out, free_bytes } = finished.run(journal, &mut layout)?;
-        journal.drive_packed(&entry).map_err(Failure::fatal)?;
-        let on_it = layout.items.iter().filter(|item| !left_out.contains_key(item));
-        let (length_bytes, item_count) = on_it
-            .fold((0, 0), |(bytes, count), item| (bytes + self.work.item(*item).length_bytes(), count + 1));
-        Ok(Packed { entry, left_out, length_bytes, item_count, free_bytes })
+        let (target, writer) = existing.writer(&self.path)?;
+        match record.filter(|record| record.key.is_some()) {
+            Some(_) => journal.drive(&self.id, Phase::Prepared),
+            None => journal.drive_prepared(&self.id, &self.path, key, &[]),
+        }
+        .map_err(Failure::fatal)?;
+        let place = existing.place();
+        Ok(Ready {
+            target,
+            writer,
+            place,
+            layout,
+            spool,
+            formatter: None,
+            existing: Some(existing),
+            previous,
+        })
     }
 
     /// Makes the keys and saves them; nothing is written to the drive.
-    fn prepare(
-        &self,
-        journal: &mut Journal,
-        outer: format::Layout,
-        first_sector: u32,
-    ) -> Result<(Formatter, Spool), Failure> {
+    fn new_keys(&self, journal: &mut Journal, frame: &Frame) -> Result<(Formatter, Spool), Failure> {
         let plan = format::Plan {
-            layout: outer,
+            layout: frame.outer.clone(),
             method: self.choices.method,
             description: format!("DRAYAGE {}", self.id),
             password: self.password()?,
             recovery_password: None,
             has_external_key: self.choices.bek_folder.is_some(),
             coverage: self.choices.coverage,
-            first_sector_of_partition: first_sector,
+            first_sector_of_partition: frame.first_sector,
             time: SystemTime::now(),
         };
         let formatter = Formatter::new(plan).context("making the volume's keys").map_err(Failure::fatal)?;
@@ -156,16 +212,15 @@ impl Job<'_> {
     }
 
     /// The same keys again, and what was copied so far.
-    fn resume(&self, record: &DriveRecord, outer: format::Layout) -> Result<(Formatter, Spool), Failure> {
+    fn same_keys(&self, record: &DriveRecord, outer: format::Layout) -> Result<(Formatter, Spool), Failure> {
         let key = record.key.as_ref().ok_or_else(|| {
             Failure::fatal(anyhow!(
                 "the journal has no key for the drive {}: abort the session with --abort",
                 self.id
             ))
         })?;
-        let password = RecoveryPassword::parse(key.expose())
-            .context("the journal's recovery password")
-            .map_err(Failure::fatal)?;
+        let password = RecoveryPassword::parse(key.expose());
+        let password = password.context("the journal's recovery password").map_err(Failure::fatal)?;
         let resumed = Formatter::resume(&record.sealed_metadata, outer, password);
         let mut formatter = resumed
             .with_context(|| format!("going on with the drive {}: abort the session with --abort", self.id))
@@ -181,7 +236,7 @@ impl Job<'_> {
     fn password(&self) -> Result<Option<Password>, Failure> {
         let Some(path) = &self.choices.password_file else { return Ok(None) };
         let read = || {
-            let text = zeroize::Zeroizing::new(std::fs::read_to_string(path)?);
+            let text = zeroize::Zeroizing::new(fs::read_to_string(path)?);
             let line = text.lines().next().unwrap_or_default();
             anyhow::Ok(Password::new(line)?)
         };
@@ -203,11 +258,10 @@ impl Job<'_> {
     }
 
     /// Opens the drive for writing, and makes sure that it is the one.
-    fn open(&self, spool: &Spool) -> Result<Target, Failure> {
+    fn open(&self, goes_on: bool) -> Result<Target, Failure> {
         let Blueprint { drive_bytes, sector_bytes, .. } = *self.blueprint;
-        let goes_on = spool.next_slab() > 0;
         if self.is_image && !goes_on {
-            match std::fs::remove_file(&self.path) {
+            match fs::remove_file(&self.path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     let cause = anyhow!(error).context(format!("replacing {}", self.path.display()));
                     return Err(Failure::fatal(cause));
@@ -220,8 +274,15 @@ impl Job<'_> {
         let target = Target::open(&self.path).map_err(|error| Failure::new(Exit::Retryable, error))?;
         let target = target.with_sector_bytes(sector_bytes);
         target.check_room(drive_bytes).map_err(|error| Failure::new(Exit::WrongDrive, error))?;
-        if goes_on {
-            self.check_table(&target)?;
+        if goes_on && !is_ours(&target, self.blueprint) {
+            return Err(Failure::new(
+                Exit::WrongDrive,
+                anyhow!(
+                    "{} is not what this pack began: its partition table is another one. Give up the session \
+                     with --abort, or bring back the drive",
+                    self.path.display()
+                ),
+            ));
         }
         Ok(target)
     }
@@ -247,81 +308,46 @@ impl Job<'_> {
         ))
     }
 
-    /// What was copied before must still be there.
-    fn check_table(&self, target: &Target) -> Result<(), Failure> {
-        let expected = Guid(self.blueprint.partition_guid);
-        let is_ours = partition_table(target).is_ok_and(|table| {
-            table.partitions.iter().any(|partition| {
-                matches!(&partition.kind, PartitionKind::Gpt { unique_guid, .. } if *unique_guid == expected)
-            })
-        });
-        if is_ours {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Exit::WrongDrive,
-            anyhow!(
-                "{} is not what this pack began: its partition table is another one. Give up the session with \
-                 --abort, or bring back the drive",
-                self.path.display()
-            ),
-        ))
-    }
-
     /// Nothing on the drive looks whole from here on, until the end.
-    fn begin(
-        &self,
-        target: &Target,
-        table: &NewTable,
-        partition: &Partition,
-        goes_on: bool,
-    ) -> Result<(), Failure> {
+    fn begin(&self, target: &Target, frame: &Frame, goes_on: bool) -> Result<(), Failure> {
         let begun = if goes_on {
             // The last run may have come as far as the boot sector.
-            erase_head(target, partition)
+            erase_head(target, frame)
         } else if self.is_image {
-            write_gpt(target, table).map(drop).map_err(anyhow::Error::from)
+            write_gpt(target, &frame.table).map(drop).map_err(anyhow::Error::from)
         } else {
-            prepare_drive(target, target, table).map(drop).map_err(anyhow::Error::from)
+            prepare_drive(target, target, &frame.table).map(drop).map_err(anyhow::Error::from)
         };
         begun.map_err(|error| finish::failed(self, error))
     }
 
-    /// Copies all data that is not on the drive yet.
-    fn copy(
-        &self,
-        journal: &mut Journal,
-        layout: &Layout,
-        formatter: &Formatter,
-        window: &WriteWindow<Arc<Target>>,
-        spool: &mut Spool,
-    ) -> Result<(), Failure> {
-        let total_bytes = layout.items.iter().map(|item| self.copied_bytes(*item)).sum();
+    /// Copies all data that is not on the drive yet; in place it is only read.
+    fn copy(&self, journal: &mut Journal, ready: &mut Ready) -> Result<(), Failure> {
+        let Ready { layout, spool, writer, existing, .. } = ready;
+        let total_bytes: u64 = layout.items.iter().map(|item| self.copied_bytes(*item)).sum();
         let meter = self.console.meter("files", total_bytes, layout.items.len() as u64);
         let slab_bytes = self.blueprint.slab_bytes;
         let needed = total_bytes / slab_bytes as u64 + 2;
         let buffers = Buffers::new(slab_bytes, self.choices.buffer_bytes, needed)
             .context("allocating the buffers: a smaller --buffer-mib needs less")
             .map_err(Failure::fatal)?;
-        let writer = formatter.writer(window);
+        let local = LocalFiles { work: self.work };
+        let on_drive = existing
+            .as_ref()
+            .map(|existing| DriveFiles { work: self.work, volume: Arc::clone(existing.files()) });
+        let (sources, target): (&dyn Sources, &dyn WriteAt) = match (self.blueprint.mode, &on_drive) {
+            (Mode::InPlace, Some(on_drive)) => (on_drive, &Nowhere),
+            _ => (&local, &*writer),
+        };
         let first_slab = spool.next_slab();
         let pipeline =
-            Pipeline { work: self.work, target: &writer, buffers: &buffers, stop: self.stop, first_slab };
-        let mut checkpoints = Checkpoints {
-            job: self,
-            journal,
-            spool,
-            writer: &writer,
-            every_bytes: self.choices.checkpoint_bytes.max(total_bytes / 2_000),
-            bytes: 0,
-            since: Instant::now(),
-            next_slab: first_slab,
-            last: None,
-        };
+            Pipeline { work: self.work, sources, target, buffers: &buffers, stop: self.stop, first_slab };
+        let every_bytes = self.choices.checkpoint_bytes.max(total_bytes / 2_000);
+        let mut checkpoints = Checkpoints::new(self, journal, spool, target, every_bytes);
         let cluster_bytes = layout.plan.cluster_bytes();
         let copied = pipeline.run(
             |full| {
-                let mut counted = |slab: super::slab::Slab| {
+                let mut counted = |slab: Slab| {
                     if slab.number < first_slab {
                         let bytes = slab.pieces.iter().map(|piece| piece.length as u64).sum();
                         meter.add(bytes, slab.pieces.iter().filter(|piece| piece.is_last).count() as u64);
@@ -347,7 +373,7 @@ impl Job<'_> {
         copied.map_err(|error| self.copy_failed(error))?;
         checkpoints.save().map_err(|error| self.copy_failed(error))?;
         if self.stop.load(Ordering::Relaxed) {
-            return Err(self.interrupted());
+            return Err(interrupted());
         }
         Ok(())
     }
@@ -361,16 +387,6 @@ impl Job<'_> {
             }
             _ => item.length_bytes(),
         }
-    }
-
-    /// What to say when the process was asked to stop.
-    pub fn interrupted(&self) -> Failure {
-        Failure::new(
-            Exit::Interrupted,
-            anyhow!(
-                "interrupted; what was copied is safe. The same command, or --resume with the journal, goes on"
-            ),
-        )
     }
 
     /// A write that the drive refused.
@@ -397,56 +413,25 @@ impl Job<'_> {
     }
 }
 
-/// What ends a copy.
-#[derive(Debug, thiserror::Error)]
-enum CopyError {
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    #[error(transparent)]
-    Spool(#[from] super::spool::SpoolError),
-    #[error(transparent)]
-    Journal(#[from] crate::journal::JournalError),
+/// What to say when the process was asked to stop.
+fn interrupted() -> Failure {
+    Failure::new(
+        Exit::Interrupted,
+        anyhow!(
+            "interrupted; what was copied is safe. The same command, or --resume with the journal, goes on"
+        ),
+    )
 }
 
-/// Notes finished slabs, and from time to time vouches for them.
-struct Checkpoints<'a> {
-    job: &'a Job<'a>,
-    journal: &'a mut Journal,
-    spool: &'a mut Spool,
-    writer: &'a dyn WriteAt,
-    every_bytes: u64,
-    bytes: u64,
-    since: Instant,
-    next_slab: u64,
-    /// The last place that was copied.
-    last: Option<(ItemId, u64)>,
-}
+/// Takes what is only read.
+struct Nowhere;
 
-impl Checkpoints<'_> {
-    fn slab(&mut self, done: Done) -> Result<(), CopyError> {
-        self.spool.slab(&done)?;
-        self.next_slab = done.number + 1;
-        self.bytes += done.length_bytes;
-        let end = |hash: &super::digest::Hashed| (hash.item, hash.offset_bytes + hash.length_bytes);
-        self.last = done.hashed.last().map(end).or(self.last);
-        if self.bytes >= self.every_bytes || self.since.elapsed() >= CHECKPOINT_EVERY {
-            self.save()?;
-        }
+impl WriteAt for Nowhere {
+    fn write_all_at(&self, _: &mut [u8], _: u64) -> Result<(), WriteError> {
         Ok(())
     }
 
-    /// The drive first, then the spool that vouches for it, then the journal that tells people.
-    fn save(&mut self) -> Result<(), CopyError> {
-        if self.next_slab == self.spool.next_slab() {
-            return Ok(());
-        }
-        self.writer.flush()?;
-        self.spool.checkpoint(self.next_slab)?;
-        if let Some((item, offset_bytes)) = self.last {
-            let item = self.job.work.item(item);
-            self.journal.checkpoint(&self.job.id, &item.source_path(), &item.drive_path(), offset_bytes)?;
-        }
-        (self.bytes, self.since) = (0, Instant::now());
+    fn flush(&self) -> Result<(), WriteError> {
         Ok(())
     }
 }
@@ -454,32 +439,36 @@ impl Checkpoints<'_> {
 /// Makes nothing on a drive look whole: for a session that is given up.
 ///
 /// # Errors
-/// When the drive is not the one, or refuses.
+/// When the drive refuses.
 pub fn wipe(path: &Path, blueprint: &Blueprint) -> Result<(), Failure> {
-    if FileDevice::open(path).is_err() {
-        // Nothing is there, so nothing looks whole.
+    if blueprint.mode != Mode::New || FileDevice::open(path).is_err() {
+        // What was added is in no index yet; and where nothing is, nothing looks whole.
         return Ok(());
     }
     let target = Target::open(path).map_err(|error| Failure::new(Exit::Retryable, error))?;
-    let Frame { table, partition, .. } = Frame::new(blueprint).map_err(Failure::fatal)?;
-    let expected = table.partition_id;
-    let is_ours = partition_table(&target).is_ok_and(|found| {
-        found.partitions.iter().any(
-            |partition| matches!(&partition.kind, PartitionKind::Gpt { unique_guid, .. } if *unique_guid == expected),
-        )
-    });
-    if !is_ours {
+    let frame = Frame::new(blueprint).map_err(Failure::fatal)?;
+    if !is_ours(&target, blueprint) {
         // It was never begun, or is somebody else's by now.
         return Ok(());
     }
-    let wiped = erase_head(&target, &partition).and_then(|()| Ok(wipe_tables(&target, &table)?));
+    let wiped = erase_head(&target, &frame).and_then(|()| Ok(wipe_tables(&target, &frame.table)?));
     wiped
         .with_context(|| format!("wiping {}", path.display()))
         .map_err(|error| Failure::new(Exit::MediaErrors, error))
 }
 
+/// Whether the drive has the partition that this blueprint made.
+fn is_ours(target: &Target, blueprint: &Blueprint) -> bool {
+    let expected = Guid(blueprint.partition_guid);
+    partition_table(target).is_ok_and(|table| {
+        table.partitions.iter().any(|partition| {
+            matches!(&partition.kind, PartitionKind::Gpt { unique_guid, .. } if *unique_guid == expected)
+        })
+    })
+}
+
 /// Zeros over what makes a partition a volume: its boot sector and what belongs to it.
-fn erase_head(target: &Target, partition: &Partition) -> anyhow::Result<()> {
-    target.write_all_at(&mut [0; 8_192], partition.start_bytes)?;
+fn erase_head(target: &Target, frame: &Frame) -> anyhow::Result<()> {
+    target.write_all_at(&mut [0; 8_192], frame.partition.start_bytes)?;
     Ok(target.flush()?)
 }

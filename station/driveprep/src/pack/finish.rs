@@ -7,29 +7,29 @@
 //! the hash that the job will carry.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow};
-use bitlocker::format::{Coverage, Formatter, Unwritten};
-use block::{
-    Partition, ReadAt, ReadError, SharedDevice, Target, Window, WindowError, WriteError, WriteWindow,
-};
-use manifest::{BitlockerKey, HeaderHash, HeaderRegion, JobEntry};
+use bitlocker::format::{Coverage, Unwritten};
+use block::{ReadAt, SharedDevice, Window, WriteAt, WriteError};
+use manifest::{BitlockerKey, HeaderHash, HeaderRegion, JobEntry, ManifestEvent, ManifestReader};
 use model::digest::HashText;
 use model::{Exit, Md5Digest};
 use ntfs::build::{FileId, WriteProgress};
-use ntfs::check::{CheckOptions, PartitionPlace};
+use ntfs::check::{CheckOptions, PartitionPlace, Report};
 use proof::bring_up::{self, Device, Refusal};
 use proof::secrets::SecretFiles;
 use sha2::{Digest, Sha512};
 
-use super::drive::Job;
+use super::blueprint::Mode;
+use super::drive::{Job, Packed, Ready};
+use super::existing::{Existing, VolumePlace};
 use super::layout::{Layout, MANIFEST_PATH, own_properties_file};
 use super::manifest::{FromSpool, Manifest};
-use super::spool::{Learnt, Spool, SpoolError};
+use super::spool::{Learnt, SpoolError};
 use super::volume_file::{Digesting, VolumeFile};
 use crate::failure::Failure;
 use crate::journal::{Journal, Phase};
@@ -40,32 +40,6 @@ const TABLE_REGION_BYTES: u64 = 1 << 20;
 /// The second region, from the partition's start on.
 const VOLUME_REGION_BYTES: u64 = 140 << 10;
 
-/// What the end of a drive needs.
-pub struct Finish<'a> {
-    /// The drive.
-    pub job: &'a Job<'a>,
-    /// The whole of it.
-    pub target: &'a Arc<Target>,
-    /// Its partition, written.
-    pub window: &'a WriteWindow<Arc<Target>>,
-    /// Its partition.
-    pub partition: &'a Partition,
-    /// Its encryption.
-    pub formatter: Formatter,
-    /// What was learnt.
-    pub spool: &'a mut Spool,
-}
-
-/// A drive that reads back.
-pub struct Finished {
-    /// What a job says about it.
-    pub entry: JobEntry,
-    /// Items that are not on it, and why.
-    pub left_out: BTreeMap<ItemId, String>,
-    /// How many bytes are free on it.
-    pub free_bytes: u64,
-}
-
 /// What the spool says of whole files.
 #[derive(Default)]
 struct Told {
@@ -73,45 +47,46 @@ struct Told {
     whole: BTreeMap<ItemId, Md5Digest>,
 }
 
-impl Finish<'_> {
-    /// Makes the drive whole and proves it.
-    ///
-    /// # Errors
-    /// When the drive refuses, or does not read back as it was written.
-    pub fn run(mut self, journal: &mut Journal, layout: &mut Layout) -> Result<Finished, Failure> {
-        let told = self.told().map_err(Failure::fatal)?;
-        omit(layout, &told);
-        self.side_files(layout, &told).map_err(|error| self.failed(error))?;
-        let manifest_hash = self.manifest(layout, &told).map_err(|error| self.failed(error))?;
-        journal.drive(&self.job.id, Phase::Sealing).map_err(Failure::fatal)?;
-        self.fill(layout)?;
-        self.write_file_system(layout)?;
-        let Finish { job, target, window, partition, formatter, .. } = self;
-        let formatted = formatter.finish(window).map_err(|error| failed(job, error.into()))?;
-        target.forget_cached();
-        formatted
-            .verify(&partition_of(target, partition).map_err(Failure::fatal)?)
-            .with_context(|| format!("{} does not open as it was made", job.path.display()))
-            .map_err(|error| Failure::new(Exit::VerificationFailed, error))?;
-        let header_hash = header_hash(target, partition)
-            .with_context(|| format!("reading the header of {}", job.path.display()))
-            .map_err(|error| Failure::new(Exit::MediaErrors, error))?;
-        let password = formatted.recovery_password.reveal();
-        let entry = JobEntry {
-            drive_id: job.id.clone(),
-            bitlocker_key: Some(BitlockerKey::new(password.to_string())),
-            manifest_file: MANIFEST_PATH.to_owned(),
-            manifest_hash: HashText::Md5(manifest_hash),
-            header_hash,
-        };
-        let item_count = (layout.items.len() - told.left_out.len()) as u64;
-        prove(job, &entry, partition, item_count)?;
-        Ok(Finished { entry, left_out: told.left_out, free_bytes: layout.plan.free_bytes() })
-    }
+/// Makes a drive whole, all of whose data was copied, and proves it.
+///
+/// # Errors
+/// When the drive refuses, or does not read back as it was written.
+pub fn run(job: &Job<'_>, journal: &mut Journal, ready: Ready) -> Result<Packed, Failure> {
+    let mut finish = Finish { job, ready };
+    let told = finish.told().map_err(Failure::fatal)?;
+    omit(&mut finish.ready.layout, &told);
+    finish.side_files(&told).map_err(|error| failed(job, error))?;
+    let manifest_hash = finish.manifest(&told).map_err(|error| failed(job, error))?;
+    journal.drive(&job.id, Phase::Sealing).map_err(Failure::fatal)?;
+    finish.fill()?;
+    finish.write_file_system()?;
+    let key = finish.seal(journal)?;
+    let header_hash = finish.header_hash()?;
+    let entry = JobEntry {
+        drive_id: job.id.clone(),
+        bitlocker_key: Some(key),
+        manifest_file: MANIFEST_PATH.to_owned(),
+        manifest_hash: HashText::Md5(manifest_hash),
+        header_hash,
+    };
+    let items = &finish.ready.layout.items;
+    let on_it = items.iter().filter(|item| !told.left_out.contains_key(item));
+    let (length_bytes, item_count) =
+        on_it.fold((0, 0), |(bytes, count), item| (bytes + job.work.item(*item).length_bytes(), count + 1));
+    finish.prove(&entry, item_count)?;
+    journal.drive_packed(&entry).map_err(Failure::fatal)?;
+    Ok(Packed { entry, left_out: told.left_out, length_bytes, item_count })
+}
 
+struct Finish<'a> {
+    job: &'a Job<'a>,
+    ready: Ready,
+}
+
+impl Finish<'_> {
     fn told(&mut self) -> Result<Told, SpoolError> {
         let mut told = Told::default();
-        let mut reader = self.spool.read(self.job.blueprint.number)?;
+        let mut reader = self.ready.spool.read(self.job.blueprint.number)?;
         while let Some(learnt) = reader.learn()? {
             match learnt {
                 Learnt::LeftOut(item, why) => {
@@ -127,76 +102,181 @@ impl Finish<'_> {
     }
 
     /// Writes our side files: those of datasets, and those of items.
-    fn side_files(&self, layout: &Layout, told: &Told) -> anyhow::Result<()> {
+    fn side_files(&self, told: &Told) -> anyhow::Result<()> {
+        let layout = &self.ready.layout;
         for (file, bytes) in &layout.side_files {
-            self.file(layout, *file, bytes)?;
+            self.file(*file, bytes)?;
         }
         for (item, md5) in told.whole.iter().filter(|(item, _)| !told.left_out.contains_key(item)) {
             if let Some(file) = layout.own_properties(*item) {
-                let text = own_properties_file(&self.job.work.item(*item), *md5);
-                self.file(layout, file, text.as_bytes())?;
+                self.file(file, own_properties_file(&self.job.work.item(*item), *md5).as_bytes())?;
             }
         }
         Ok(())
     }
 
-    fn file(&self, layout: &Layout, file: FileId, bytes: &[u8]) -> anyhow::Result<()> {
-        let writer = self.formatter.writer(self.window);
-        let mut file = VolumeFile::new(&writer, layout.places(file), layout.plan.cluster_bytes());
+    fn file(&self, file: FileId, bytes: &[u8]) -> anyhow::Result<()> {
+        let mut file = self.volume_file(file);
         file.write_all(bytes)?;
         file.finish()?;
         Ok(())
     }
 
+    fn volume_file(&self, file: FileId) -> VolumeFile<'_> {
+        let Ready { writer, layout, .. } = &self.ready;
+        VolumeFile::new(writer, layout.places(file), layout.plan.cluster_bytes())
+    }
+
     /// Writes the manifest, and makes its file as long as it became.
-    fn manifest(&mut self, layout: &mut Layout, told: &Told) -> anyhow::Result<Md5Digest> {
-        let writer = self.formatter.writer(self.window);
-        let file = VolumeFile::new(&writer, layout.places(layout.manifest), layout.plan.cluster_bytes());
-        let manifest = Manifest { work: self.job.work, drive: &self.job.id, items: &layout.items };
-        let reader = self.spool.read(self.job.blueprint.number)?;
+    fn manifest(&mut self, told: &Told) -> anyhow::Result<Md5Digest> {
+        let reader = self.ready.spool.read(self.job.blueprint.number)?;
+        let Ready { layout, previous, .. } = &self.ready;
+        let manifest = Manifest {
+            work: self.job.work,
+            drive: &self.job.id,
+            items: &layout.items,
+            previous: previous.as_ref(),
+        };
         let mut parts = FromSpool::new(reader, &told.left_out, &told.whole);
-        let out = BufWriter::with_capacity(1 << 17, Digesting::new(file));
-        let out = manifest.write(out, &mut parts)?;
+        let file = self.volume_file(layout.manifest);
+        let out = manifest.write(BufWriter::with_capacity(1 << 17, Digesting::new(file)), &mut parts)?;
         let (file, hash) = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish();
         let length_bytes = file.finish()?;
+        let layout = &mut self.ready.layout;
         layout.plan.set_length(layout.manifest, length_bytes)?;
         Ok(hash)
     }
 
     /// Encrypts what no file's data lies on, where the whole surface was asked for.
-    fn fill(&self, layout: &Layout) -> Result<(), Failure> {
-        if self.formatter.coverage() != Coverage::WholeSurface {
+    fn fill(&self) -> Result<(), Failure> {
+        let Some(formatter) = &self.ready.formatter else { return Ok(()) };
+        if formatter.coverage() != Coverage::WholeSurface {
             return Ok(());
         }
-        self.job
-            .console
-            .note("encrypting the rest of the surface; this takes as long as writing the whole drive");
-        let keep = data_ranges(layout);
-        let meter = self.job.console.meter("files", self.partition.length_bytes, 0);
+        let console = self.job.console;
+        console.note("encrypting the rest of the surface; this takes as long as writing the whole drive");
+        let keep = data_ranges(&self.ready.layout);
+        let meter = console.meter("files", self.ready.place.length_bytes, 0);
         let done = AtomicU64::new(0);
         let progress = |below: u64| {
             let before = done.fetch_max(below, Ordering::Relaxed);
             meter.add(below.saturating_sub(before), 0);
         };
-        let filled = self.formatter.fill(self.window, Unwritten { keep: &keep, from_bytes: 0 }, &progress);
-        filled.map_err(|error| self.failed(error.into()))
+        let unwritten = Unwritten { keep: &keep, from_bytes: 0 };
+        let filled = formatter.fill(self.ready.writer.target(), unwritten, &progress);
+        filled.map_err(|error| failed(self.job, error.into()))
     }
 
-    fn write_file_system(&self, layout: &Layout) -> Result<(), Failure> {
-        let writer = self.formatter.writer(self.window);
+    fn write_file_system(&self) -> Result<(), Failure> {
+        let Ready { writer, layout, .. } = &self.ready;
         let meter = self.job.console.meter("files", 0, 0);
-        let mut last = None;
-        let written = layout.plan.write(&writer, &mut |progress: WriteProgress| {
-            let WriteProgress { written_bytes, total_bytes } =
-                last.replace(progress).unwrap_or(WriteProgress { written_bytes: 0, total_bytes: 0 });
-            meter.expect(progress.total_bytes.saturating_sub(total_bytes), 0);
-            meter.add(progress.written_bytes.saturating_sub(written_bytes), 0);
+        let mut last = WriteProgress { written_bytes: 0, total_bytes: 0 };
+        let written = layout.plan.write(writer, &mut |progress: WriteProgress| {
+            let before = std::mem::replace(&mut last, progress);
+            meter.expect(progress.total_bytes.saturating_sub(before.total_bytes), 0);
+            meter.add(progress.written_bytes.saturating_sub(before.written_bytes), 0);
         });
-        written.map(drop).map_err(|error| self.failed(error.into()))
+        written.map_err(|error| failed(self.job, error))
     }
 
-    fn failed(&self, error: anyhow::Error) -> Failure {
-        failed(self.job, error)
+    /// Makes a new volume one, and sees that each of its protectors opens it; gives the drive's key.
+    fn seal(&mut self, journal: &Journal) -> Result<BitlockerKey, Failure> {
+        let Ready { target, writer, place, formatter, existing, .. } = &mut self.ready;
+        let Some(formatter) = formatter.take() else {
+            writer.flush().map_err(|error| self.job.write_failed(error.kind, error.into()))?;
+            target.forget_cached();
+            let key = existing.as_ref().map(Existing::key);
+            return key.ok_or_else(|| {
+                Failure::fatal(anyhow!("{} has neither a new nor an old volume", journal.path().display()))
+            });
+        };
+        let formatted = formatter.finish(writer.target()).map_err(|error| failed(self.job, error.into()))?;
+        target.forget_cached();
+        let device: SharedDevice = Arc::clone(target) as SharedDevice;
+        let window = Window::new(device, place.start_bytes, place.length_bytes).map_err(Failure::fatal)?;
+        formatted
+            .verify(&window)
+            .with_context(|| format!("{} does not open as it was made", self.job.path.display()))
+            .map_err(|error| Failure::new(Exit::VerificationFailed, error))?;
+        Ok(BitlockerKey::new(formatted.recovery_password.reveal().to_string()))
+    }
+
+    /// Hashes of the places that change when somebody formats or partitions the drive.
+    fn header_hash(&self) -> Result<HeaderHash, Failure> {
+        let VolumePlace { start_bytes, length_bytes } = self.ready.place;
+        let mut regions = vec![self.region(start_bytes, VOLUME_REGION_BYTES.min(length_bytes))?];
+        if start_bytes >= TABLE_REGION_BYTES {
+            regions.insert(0, self.region(0, TABLE_REGION_BYTES)?);
+        }
+        Ok(HeaderHash::Regions(regions))
+    }
+
+    fn region(&self, offset_bytes: u64, length_bytes: u64) -> Result<HeaderRegion, Failure> {
+        let mut bytes = vec![0; usize::try_from(length_bytes).unwrap_or(0)];
+        self.ready
+            .target
+            .read_exact_at(&mut bytes, offset_bytes)
+            .with_context(|| format!("reading the header of {}", self.job.path.display()))
+            .map_err(|error| Failure::new(Exit::MediaErrors, error))?;
+        let hash = HashText::Sha512(Sha512::digest(&bytes).into());
+        Ok(HeaderRegion { offset_bytes, length_bytes, hash })
+    }
+
+    /// Opens the drive as the station will, checks its file system, and proves its manifest.
+    fn prove(&self, entry: &JobEntry, item_count: u64) -> Result<(), Failure> {
+        let wrong = |error: anyhow::Error| {
+            let context = format!("{} does not read back as it was written", self.job.path.display());
+            Failure::new(Exit::VerificationFailed, error.context(context))
+        };
+        let refused = |refusal: Refusal| wrong(anyhow!("{}: {}", refusal.status, refusal.message));
+        let secrets = proof::secrets::collect(Some(entry), &SecretFiles::default());
+        let secrets = secrets.map_err(|error| wrong(error.into()))?;
+        let device = Device::open(&self.job.path).map_err(refused)?;
+        let recognised = bring_up::recognise(device, Some(entry)).map_err(refused)?;
+        let unlocked = bring_up::unlock(recognised, &secrets, &mut |_| ()).map_err(refused)?;
+        let volume: SharedDevice = Arc::clone(&unlocked.volume) as SharedDevice;
+        let report = ntfs::check::check(volume, &self.check_options(), &mut |_| ());
+        let report = report.map_err(|error| wrong(error.into()))?;
+        if let Some(fault) = report.faults.first().filter(|_| !self.is_tolerable(&report)) {
+            return Err(wrong(anyhow!(
+                "{} faults of the file system, the first: {fault}",
+                report.fault_count
+            )));
+        }
+        let (_, totals, _) = bring_up::prove(unlocked, entry).map_err(refused)?;
+        let expected = item_count + self.previous_count().map_err(wrong)?;
+        if totals.blob_count == expected {
+            return Ok(());
+        }
+        Err(wrong(anyhow!("the manifest lists {} files, not {expected}", totals.blob_count)))
+    }
+
+    fn check_options(&self) -> CheckOptions {
+        let first_sector = self.ready.place.start_bytes / u64::from(self.ready.target.sector_bytes());
+        let place = PartitionPlace { first_sector, length_bytes: self.ready.place.length_bytes };
+        // What others made may have odd things that nobody minds.
+        let is_new = self.job.blueprint.mode == Mode::New;
+        CheckOptions {
+            partition: is_new.then_some(place),
+            case_twins_allowed: !is_new,
+            ..CheckOptions::default()
+        }
+    }
+
+    /// A new volume is flawless; of one that others made at most space may be lost.
+    fn is_tolerable(&self, report: &Report) -> bool {
+        if self.job.blueprint.mode == Mode::New { report.is_sound() } else { report.has_only_leaks() }
+    }
+
+    /// Entries of earlier sessions.
+    fn previous_count(&self) -> anyhow::Result<u64> {
+        let Some(previous) = &self.ready.previous else { return Ok(0) };
+        let mut reader = ManifestReader::new(BufReader::with_capacity(1 << 16, previous.read()));
+        let mut count = 0;
+        while let Some(event) = reader.next()? {
+            count += u64::from(matches!(event, ManifestEvent::Blob(_)));
+        }
+        Ok(count)
     }
 }
 
@@ -231,53 +311,4 @@ fn data_ranges(layout: &Layout) -> Vec<Range<u64>> {
         }
     }
     ranges
-}
-
-/// Opens the drive as the station will, checks its file system, and proves its manifest.
-fn prove(job: &Job<'_>, entry: &JobEntry, partition: &Partition, item_count: u64) -> Result<(), Failure> {
-    let wrong = |error: anyhow::Error| {
-        let context = format!("{} does not read back as it was written", job.path.display());
-        Failure::new(Exit::VerificationFailed, error.context(context))
-    };
-    let refused = |refusal: Refusal| wrong(anyhow!("{}: {}", refusal.status, refusal.message));
-    let secrets = proof::secrets::collect(Some(entry), &SecretFiles::default());
-    let secrets = secrets.map_err(|error| wrong(error.into()))?;
-    let device = Device::open(&job.path).map_err(refused)?;
-    let recognised = bring_up::recognise(device, Some(entry)).map_err(refused)?;
-    let unlocked = bring_up::unlock(recognised, &secrets, &mut |_| ()).map_err(refused)?;
-    let place = PartitionPlace {
-        first_sector: partition.start_bytes / u64::from(job.blueprint.sector_bytes),
-        length_bytes: partition.length_bytes,
-    };
-    let options = CheckOptions { partition: Some(place), ..CheckOptions::default() };
-    let volume: SharedDevice = Arc::clone(&unlocked.volume) as SharedDevice;
-    let report = ntfs::check::check(volume, &options, &mut |_| ()).map_err(|error| wrong(error.into()))?;
-    if let Some(fault) = report.faults.first() {
-        return Err(wrong(anyhow!("{} faults of the file system, the first: {fault}", report.fault_count)));
-    }
-    let (_, totals, _) = bring_up::prove(unlocked, entry).map_err(refused)?;
-    if totals.blob_count == item_count {
-        return Ok(());
-    }
-    Err(wrong(anyhow!("the manifest lists {} files, not {item_count}", totals.blob_count)))
-}
-
-/// The drive's partition, read from the drive.
-fn partition_of(target: &Arc<Target>, partition: &Partition) -> Result<Window, WindowError> {
-    let device: SharedDevice = Arc::clone(target) as SharedDevice;
-    Window::new(device, partition.start_bytes, partition.length_bytes)
-}
-
-/// Hashes of the places that change when somebody formats or partitions the drive.
-fn header_hash(target: &Target, partition: &Partition) -> Result<HeaderHash, ReadError> {
-    let region = |offset_bytes: u64, length_bytes: u64| {
-        let mut bytes = vec![0; usize::try_from(length_bytes).unwrap_or(0)];
-        target.read_exact_at(&mut bytes, offset_bytes)?;
-        let hash = HashText::Sha512(Sha512::digest(&bytes).into());
-        Ok(HeaderRegion { offset_bytes, length_bytes, hash })
-    };
-    Ok(HeaderHash::Regions(vec![
-        region(0, TABLE_REGION_BYTES)?,
-        region(partition.start_bytes, VOLUME_REGION_BYTES)?,
-    ]))
 }

@@ -14,14 +14,18 @@ use bitlocker::format;
 use block::Partition;
 use block::partitions::{Guid, NewTable, NewTableError};
 use manifest::Properties;
+use md5::{Digest, Md5};
 use model::Md5Digest;
+use ntfs::build::amend::AmendError;
+use ntfs::build::amend::ReplaceError;
 use ntfs::build::{
     Attributes, BuildError, Builder, DirectoryId, DirectorySpec, FileId, FileSpec, FileTime, PlacedFile,
-    Plan, PlanError, Settings, Times,
+    PlanError, Settings, Times,
 };
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, Mode};
 use super::slab::{Place, Shape};
+use super::volume_plan::{Maker, VolumePlan};
 use crate::work::{self, DatasetId, Item, ItemId, SideFile, Work};
 
 /// The manifest's name in the volume's root: azure-import-export.md §1.2, generations A and B.
@@ -37,7 +41,34 @@ pub enum LayoutError {
     Build(#[from] BuildError),
     /// Clashing names, or no room.
     #[error("laying out the drive")]
-    Plan(#[from] PlanError),
+    Plan(#[source] PlanError),
+    /// A volume that files cannot be added to.
+    #[error("adding to the drive's volume")]
+    Amend(#[source] AmendError),
+}
+
+impl From<PlanError> for LayoutError {
+    fn from(error: PlanError) -> LayoutError {
+        LayoutError::Plan(error)
+    }
+}
+
+impl From<AmendError> for LayoutError {
+    fn from(error: AmendError) -> LayoutError {
+        match error {
+            AmendError::Plan(error) => LayoutError::Plan(error),
+            other => LayoutError::Amend(other),
+        }
+    }
+}
+
+impl From<ReplaceError> for LayoutError {
+    fn from(error: ReplaceError) -> LayoutError {
+        match error {
+            ReplaceError::New(error) => LayoutError::Build(error),
+            ReplaceError::Old(error) => error.into(),
+        }
+    }
 }
 
 /// The drive has no room for a volume.
@@ -86,6 +117,30 @@ impl Frame {
         let first_sector = u32::try_from(first_sector).unwrap_or(u32::MAX);
         Ok(Frame { table, partition, outer, first_sector })
     }
+
+    /// An empty file system for that frame.
+    ///
+    /// # Errors
+    /// When NTFS has no such volume.
+    pub fn maker(&self, blueprint: &Blueprint) -> Result<Maker, LayoutError> {
+        let outer = &self.outer;
+        let placed = outer.reserved().into_iter().map(|area| PlacedFile {
+            name: area.kind.to_string(),
+            offset_bytes: area.offset_bytes,
+            length_bytes: area.length_bytes,
+        });
+        let settings = Settings {
+            volume_bytes: outer.file_system_bytes(),
+            sector_bytes: outer.sector_bytes(),
+            cluster_bytes: Some(blueprint.cluster_bytes),
+            label: blueprint.label.clone(),
+            serial: blueprint.volume_serial,
+            first_sector_of_partition: self.first_sector,
+            time: FileTime(blueprint.time),
+            placed: placed.collect(),
+        };
+        Ok(Maker::New(Box::new(Builder::new(settings)?)))
+    }
 }
 
 /// A side file on the volume, and its bytes.
@@ -94,7 +149,7 @@ pub type SideFilePlace = (FileId, Arc<[u8]>);
 /// A drive's volume as planned.
 pub struct Layout {
     /// The file system.
-    pub plan: Plan,
+    pub plan: VolumePlan,
     /// The items, in the work's order; `files` has the file of each.
     pub items: Vec<ItemId>,
     files: Vec<FileId>,
@@ -107,40 +162,24 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Plans the volume of that blueprint inside its frame.
+    /// Plans the volume of that blueprint.
     ///
     /// # Errors
     /// When the items do not fit, or cannot be named.
-    pub fn new(work: &Work, blueprint: &Blueprint, frame: &Frame) -> Result<Layout, LayoutError> {
-        let outer = &frame.outer;
-        let placed = outer.reserved().into_iter().map(|area| PlacedFile {
-            name: area.kind.to_string(),
-            offset_bytes: area.offset_bytes,
-            length_bytes: area.length_bytes,
-        });
-        let settings = Settings {
-            volume_bytes: outer.file_system_bytes(),
-            sector_bytes: outer.sector_bytes(),
-            cluster_bytes: Some(blueprint.cluster_bytes),
-            label: blueprint.label.clone(),
-            serial: blueprint.volume_serial,
-            first_sector_of_partition: frame.first_sector,
-            time: FileTime(blueprint.time),
-            placed: placed.collect(),
-        };
-        let mut draft = Draft {
-            work,
-            blueprint,
-            builder: Builder::new(settings)?,
-            directories: HashMap::new(),
-            paths: HashMap::new(),
-        };
+    pub fn new(work: &Work, blueprint: &Blueprint, maker: Maker) -> Result<Layout, LayoutError> {
+        let mut draft =
+            Draft { work, blueprint, builder: maker, directories: HashMap::new(), paths: HashMap::new() };
         let items: Vec<ItemId> = blueprint.item_ids().collect();
         let side_files = draft.side_files(&items)?;
-        let files = items.iter().map(|id| draft.item(*id)).collect::<Result<Vec<FileId>, LayoutError>>()?;
+        let files = if blueprint.mode == Mode::InPlace {
+            // They are there already.
+            Vec::new()
+        } else {
+            items.iter().map(|id| draft.item(*id)).collect::<Result<Vec<FileId>, LayoutError>>()?
+        };
         let own_properties = draft.own_properties(&items)?;
         let spec = FileSpec { length_bytes: blueprint.manifest_bytes_max, ..draft.own_file() };
-        let manifest = draft.builder.file(DirectoryId::ROOT, MANIFEST_NAME, &spec)?;
+        let manifest = draft.builder.manifest(&spec)?;
         let plan = draft.builder.plan()?;
         Ok(Layout { plan, items, files, side_files, own_properties, manifest })
     }
@@ -150,7 +189,16 @@ impl Layout {
         let item = work.item(self.items[index]);
         let data = blueprint.stored.get(&item.id.0).map(Vec::as_slice);
         let shape = Shape { item: item.id, kind: item.kind(), length_bytes: item.length_bytes(), data };
-        (shape, self.places(self.files[index]))
+        let places = match self.files.get(index) {
+            Some(file) => self.places(*file),
+            // In place it is read whole and written nowhere.
+            None => vec![Place {
+                file_offset_bytes: 0,
+                volume_offset_bytes: 0,
+                length_bytes: item.length_bytes(),
+            }],
+        };
+        (shape, places)
     }
 
     /// Where a file's data goes.
@@ -172,7 +220,7 @@ impl Layout {
 
     /// The file of an item.
     pub fn file(&self, item: ItemId) -> Option<FileId> {
-        self.items.binary_search(&item).ok().map(|index| self.files[index])
+        self.items.binary_search(&item).ok().and_then(|index| self.files.get(index).copied())
     }
 
     /// The properties file of an item.
@@ -199,7 +247,7 @@ pub fn own_properties_file(item: &Item<'_>, md5: Md5Digest) -> String {
 struct Draft<'a> {
     work: &'a Work,
     blueprint: &'a Blueprint,
-    builder: Builder,
+    builder: Maker,
     directories: HashMap<work::DirectoryId, DirectoryId>,
     paths: HashMap<String, DirectoryId>,
 }
@@ -294,6 +342,16 @@ impl Draft<'_> {
     fn own_times(&self) -> Times {
         Times::all(FileTime(self.blueprint.time))
     }
+}
+
+/// Tells two layouts apart: a digest of the places of all files.
+pub fn fingerprint(layout: &Layout) -> u64 {
+    let places = layout.all_files().flat_map(|file| layout.places(file));
+    let numbers =
+        places.flat_map(|place| [place.file_offset_bytes, place.volume_offset_bytes, place.length_bytes]);
+    let md5 = numbers.fold(Md5::new(), |md5, number| md5.chain_update(number.to_le_bytes()));
+    let digest: [u8; 16] = md5.finalize().into();
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Nanoseconds from 1970 as NTFS keeps them.

@@ -5,15 +5,16 @@
 //! sweep over the spool. Memory is one entry's.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 
 use manifest::limits::{RANGE_BYTES_MAX, RANGES_MAX};
 use manifest::{
-    BlobEntry, BlobKind, BlockEntry, Credential, DriveHeader, ListHeader, ListKind, ManifestWriteError,
-    ManifestWriter, RangeEntry, SideFileRef,
+    BlobEntry, BlobKind, BlockEntry, Credential, DriveHeader, ListHeader, ListKind, ManifestError,
+    ManifestEvent, ManifestReader, ManifestWriteError, ManifestWriter, RangeEntry, SideFileRef,
 };
 use model::digest::HashText;
 use model::{DriveId, Md5Digest};
+use proof::proven::ProvenManifest;
 
 use super::digest::{Hashed, run_bytes};
 use super::layout::{own_properties_file, own_properties_path};
@@ -29,6 +30,9 @@ pub enum ManifestMakeError {
     /// A name that XML cannot hold, or the drive refused.
     #[error("writing the drive's manifest")]
     Write(#[from] ManifestWriteError),
+    /// The manifest of an earlier session cannot be read.
+    #[error("reading the manifest of the drive's earlier sessions")]
+    Previous(#[from] ManifestError),
     /// What was learnt cannot be read.
     #[error("reading what was copied")]
     Spool(#[from] SpoolError),
@@ -40,8 +44,10 @@ pub struct Manifest<'a> {
     pub work: &'a Work,
     /// The drive.
     pub drive: &'a DriveId,
-    /// The items that are on it, ascending.
+    /// The items that are on it, in the order in which they were copied.
     pub items: &'a [ItemId],
+    /// What an earlier session left; its entries come first, as they are.
+    pub previous: Option<&'a ProvenManifest>,
 }
 
 /// Gives each item's blocks or ranges, in the items' order.
@@ -69,6 +75,7 @@ impl Manifest<'_> {
             client_creator: Some(CLIENT_CREATOR.to_owned()),
         };
         let mut writer = ManifestWriter::new(out, &header)?;
+        self.carry_over(&mut writer)?;
         let mut list = None;
         for item in self.items.iter().map(|id| self.work.item(*id)) {
             let Some(found) = parts.of(&item)? else { continue };
@@ -80,6 +87,20 @@ impl Manifest<'_> {
             writer.blob(&entry(self.work, &item, found, parts.whole(item.id)))?;
         }
         Ok(writer.finish()?)
+    }
+
+    /// Writes the entries of an earlier session again.
+    fn carry_over<W: Write>(&self, writer: &mut ManifestWriter<W>) -> Result<(), ManifestMakeError> {
+        let Some(previous) = self.previous else { return Ok(()) };
+        let mut reader = ManifestReader::new(BufReader::with_capacity(1 << 16, previous.read()));
+        while let Some(event) = reader.next()? {
+            match event {
+                ManifestEvent::Drive(_) => {}
+                ManifestEvent::List(list) => writer.list(&list)?,
+                ManifestEvent::Blob(entry) => writer.blob(&entry)?,
+            }
+        }
+        Ok(())
     }
 
     /// The longest it can become.

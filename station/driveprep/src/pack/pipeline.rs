@@ -28,7 +28,7 @@ use model::Md5Digest;
 
 use super::digest::{Digester, Hashed};
 use super::slab::{Piece, Slab};
-use super::source::{Source, SourceFault};
+use super::source::{SourceFault, Sources};
 use super::whole::WholeFiles;
 use crate::work::{ItemId, Work};
 
@@ -125,6 +125,8 @@ pub struct Done {
 pub struct Pipeline<'a> {
     /// The items.
     pub work: &'a Work,
+    /// Where their bytes come from.
+    pub sources: &'a dyn Sources,
     /// Where the drive's plaintext goes.
     pub target: &'a dyn WriteAt,
     /// The memory.
@@ -228,21 +230,10 @@ impl Pipeline<'_> {
 
     /// Reads the pieces of one item; when that fails they are zeros, not somebody else's bytes.
     fn read_item(&self, pieces: &[Piece], buffer: &mut [u8]) -> Result<(), SourceFault> {
-        let stored = || pieces.iter().filter(|piece| !piece.is_hole);
-        let mut read = || {
-            let item = self.work.item(pieces[0].item);
-            let source = Source::open(&item)?;
-            if item.length_bytes() > self.buffers.slab_bytes as u64 {
-                source.expect_sweep();
-            }
-            for piece in stored() {
-                source.read(&mut buffer[piece.at..][..piece.length], piece.file_offset_bytes)?;
-            }
-            source.check()
-        };
-        let result = read();
+        let result = self.sources.read(pieces, buffer);
         if result.is_err() {
-            stored().for_each(|piece| buffer[piece.at..][..piece.length].fill(0));
+            let stored = pieces.iter().filter(|piece| !piece.is_hole);
+            stored.for_each(|piece| buffer[piece.at..][..piece.length].fill(0));
         }
         result
     }
@@ -277,7 +268,7 @@ impl Pipeline<'_> {
 
     /// Digests whole files along their slabs: one chain a file, so in the slabs' order.
     fn whole_files(&self, to_chain: &Receiver<Filled>, chained: &Sender<Filled>) {
-        let mut chains = WholeFiles::new(self.work);
+        let mut chains = WholeFiles::new(self.work, self.sources);
         let mut waiting = BTreeMap::new();
         let mut next = self.first_slab;
         for filled in to_chain {

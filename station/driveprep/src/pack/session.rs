@@ -13,8 +13,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use manifest::BitlockerKey;
 use model::DriveId;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,8 @@ pub struct Session {
     pub work: Work,
     /// The rest.
     pub frozen: Frozen,
+    /// What opens drives that have their volumes already, as far as it was given to this run.
+    pub keys: Vec<Option<Arc<BitlockerKey>>>,
 }
 
 /// What is frozen besides the work.
@@ -69,7 +73,7 @@ impl Session {
         frozen: Frozen,
         blueprints: &[Blueprint],
     ) -> Result<Session, Failure> {
-        let session = Session { journal: journal.to_owned(), work, frozen };
+        let session = Session { journal: journal.to_owned(), work, frozen, keys: Vec::new() };
         session.write(blueprints).context("saving the session beside its journal").map_err(Failure::fatal)?;
         Ok(session)
     }
@@ -100,7 +104,7 @@ impl Session {
             let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
             let frozen =
                 serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
-            anyhow::Ok(Session { journal: journal.to_owned(), work, frozen })
+            anyhow::Ok(Session { journal: journal.to_owned(), work, frozen, keys: Vec::new() })
         };
         load().context("the session's files are not whole: give it up with --abort").map_err(Failure::fatal)
     }

@@ -12,7 +12,8 @@ use std::path::Path;
 use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, open, seek};
 use rustix::io::Errno;
 
-use crate::work::Item;
+use super::slab::Piece;
+use crate::work::{Item, Work};
 
 /// Why a file is not on the drive.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum SourceFault {
     /// It was written to.
     #[error("it was modified after the drive was planned")]
     Modified,
+    /// It lies on the drive already, and cannot be read there.
+    #[error("it cannot be read on the drive: {0}")]
+    OnDrive(String),
     /// Its medium cannot be read.
     #[error("it cannot be read at byte {offset_bytes}: {source}")]
     Read {
@@ -43,6 +47,36 @@ pub enum SourceFault {
         #[source]
         source: io::Error,
     },
+}
+
+/// Gives the bytes of items: from where they were found, or from the drive they lie on already.
+pub trait Sources: Sync {
+    /// Fills the pieces of one item, but for holes.
+    ///
+    /// # Errors
+    /// When the item must be left out; what the pieces hold is then unspecified.
+    fn read(&self, pieces: &[Piece], buffer: &mut [u8]) -> Result<(), SourceFault>;
+}
+
+/// Items that are files of this machine.
+pub struct LocalFiles<'a> {
+    /// The items.
+    pub work: &'a Work,
+}
+
+impl Sources for LocalFiles<'_> {
+    fn read(&self, pieces: &[Piece], buffer: &mut [u8]) -> Result<(), SourceFault> {
+        let Some(first) = pieces.first() else { return Ok(()) };
+        let item = self.work.item(first.item);
+        let source = Source::open(&item)?;
+        if !(first.file_offset_bytes == 0 && pieces.iter().any(|piece| piece.is_last)) {
+            source.expect_sweep();
+        }
+        for piece in pieces.iter().filter(|piece| !piece.is_hole) {
+            source.read(&mut buffer[piece.at..][..piece.length], piece.file_offset_bytes)?;
+        }
+        source.check()
+    }
 }
 
 /// A source that is open and was, when it was opened, as planned.

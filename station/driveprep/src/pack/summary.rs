@@ -66,11 +66,10 @@ pub fn tell(session: &Session, drives: &[Packed], journal: &Path, console: &Cons
 fn drive(packed: &Packed, path: &Path, console: &Console) {
     let serial = packed.entry.drive_id.as_str();
     let text = format!(
-        "{serial}  {}: {} files, {}; {} free; manifest {} with the hash {}",
+        "{serial}  {}: {} files, {}; manifest {} with the hash {}",
         path.display(),
         HumanCount(packed.item_count),
         DecimalBytes(packed.length_bytes),
-        DecimalBytes(packed.free_bytes),
         packed.entry.manifest_file,
         packed.entry.manifest_hash,
     );
@@ -79,7 +78,6 @@ fn drive(packed: &Packed, path: &Path, console: &Console) {
         "path": path,
         "files": packed.item_count,
         "bytes": packed.length_bytes,
-        "free_bytes": packed.free_bytes,
         "manifest_file": packed.entry.manifest_file,
         "manifest_hash": packed.entry.manifest_hash.to_string(),
         "left_out": packed.left_out.len(),

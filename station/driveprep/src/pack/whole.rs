@@ -12,7 +12,7 @@ use model::Md5Digest;
 
 use super::digest::Hashed;
 use super::slab::{Piece, Slab};
-use super::source::Source;
+use super::source::Sources;
 use crate::work::{ItemId, Work};
 
 /// What is read at a time to catch up with a file's beginning.
@@ -21,6 +21,7 @@ const CATCH_UP_BYTES: usize = 1 << 20;
 /// The chains of the files that are under way: at most a few, because files follow one another.
 pub struct WholeFiles<'a> {
     work: &'a Work,
+    sources: &'a dyn Sources,
     lanes: LaneSet,
     chains: HashMap<ItemId, Chain>,
 }
@@ -32,8 +33,8 @@ struct Chain {
 
 impl<'a> WholeFiles<'a> {
     /// No file is under way yet.
-    pub fn new(work: &'a Work) -> WholeFiles<'a> {
-        WholeFiles { work, lanes: LaneSet::new(), chains: HashMap::new() }
+    pub fn new(work: &'a Work, sources: &'a dyn Sources) -> WholeFiles<'a> {
+        WholeFiles { work, sources, lanes: LaneSet::new(), chains: HashMap::new() }
     }
 
     /// Takes the next slab and gives the digests of the files that end in it.
@@ -80,18 +81,19 @@ impl<'a> WholeFiles<'a> {
         if from == to_bytes {
             return;
         }
-        // A source that fails here fails its reader too, which leaves the file out.
-        let source = Source::open(&self.work.item(item));
+        let kind = self.work.item(item).kind();
         let mut buffer = vec![0; CATCH_UP_BYTES];
         let mut at = from;
         while at < to_bytes {
-            let step = usize::try_from(to_bytes - at).map_or(buffer.len(), |left| left.min(buffer.len()));
-            let read = source.as_ref().is_ok_and(|source| source.read(&mut buffer[..step], at).is_ok());
-            if !read {
+            let length = usize::try_from(to_bytes - at).map_or(buffer.len(), |left| left.min(buffer.len()));
+            let piece =
+                Piece { item, kind, file_offset_bytes: at, length, at: 0, is_hole: false, is_last: false };
+            if self.sources.read(&[piece], &mut buffer).is_err() {
+                // A source that fails here fails its reader too, which leaves the file out.
                 buffer.fill(0);
             }
-            self.bytes(item, &buffer[..step]);
-            at += step as u64;
+            self.bytes(item, &buffer[..length]);
+            at += length as u64;
         }
     }
 

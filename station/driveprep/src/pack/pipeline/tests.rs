@@ -8,6 +8,7 @@ use digests::md5_of;
 
 use super::*;
 use crate::pack::slab::{Cutter, Place, SLAB_BYTES_MIN, Shape};
+use crate::pack::source::LocalFiles;
 use crate::work::{Builder, Dataset, FileFacts, ItemKind};
 
 /// A volume in memory that fails at one of its writes.
@@ -83,7 +84,8 @@ fn place(work: &Work, item: ItemId) -> Place {
 
 fn copy(work: &Work, medium: &Medium, first_slab: u64, stop: &AtomicBool) -> Result<Vec<Done>, WriteError> {
     let buffers = Buffers::new(SLAB_BYTES_MIN, 4 * SLAB_BYTES_MIN, 4).unwrap();
-    let pipeline = Pipeline { work, target: medium, buffers: &buffers, stop, first_slab };
+    let sources = LocalFiles { work };
+    let pipeline = Pipeline { work, sources: &sources, target: medium, buffers: &buffers, stop, first_slab };
     let mut all = Vec::new();
     let result = pipeline.run(
         |full| {
