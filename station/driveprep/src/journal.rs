@@ -26,6 +26,7 @@ use manifest::job_entry::opening_xml;
 use manifest::journal::{NEW_JOURNAL_FILE, Record, RecordText, RecordTextError, VOCABULARY_VERSION, records};
 use manifest::{BitlockerKey, JobEntry};
 use model::DriveId;
+use model::digest::HashText;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
@@ -117,6 +118,8 @@ pub struct DriveRecord {
     pub entry: Option<JobEntry>,
     /// Where it was.
     pub path: Option<PathBuf>,
+    /// The manifest that is about to become visible on it.
+    pub sealing: Option<HashText>,
     /// The session that it was last packed in.
     pub packed_in: Option<SessionId>,
 }
@@ -276,6 +279,15 @@ impl Journal {
         self.append(text)
     }
 
+    /// Notes the manifest that a drive is about to get, before anything of it becomes visible.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn drive_sealing(&mut self, drive: &DriveId, manifest: HashText) -> Result<(), JournalError> {
+        let text = self.drive_text(drive, Phase::Sealing)?.field("ManifestHash", &manifest.to_string())?;
+        self.append(text)
+    }
+
     /// Notes a drive that is whole: its job entry first, then its phase.
     ///
     /// # Errors
@@ -413,6 +425,12 @@ impl JournalState {
         if found.phase == Some(Phase::Packed) {
             found.packed_in = session;
         }
+        // A record of any other phase takes it back, but for that of a run that goes on.
+        match record.value("ManifestHash") {
+            Some(hash) => found.sealing = hash.parse().ok(),
+            None if found.phase != Some(Phase::Prepared) => found.sealing = None,
+            None => {}
+        }
         if let Some(path) = record.value("Path") {
             found.path = Some(path.into());
         }
@@ -507,6 +525,11 @@ mod tests {
         assert_eq!(found.key.as_ref().unwrap().expose(), KEY);
         assert_eq!(found.sealed_metadata, [0, 0xAB, 255]);
         assert!(found.entry.is_none());
+        journal.drive_sealing(&drive(), entry().manifest_hash).unwrap();
+        drop(journal);
+        let (again, state) = Journal::open(&path).unwrap();
+        journal = again;
+        assert_eq!(state.drives[&drive()].sealing, Some(entry().manifest_hash));
         journal.drive_packed(&entry()).unwrap();
         journal.session(&session().id, SessionState::Completed).unwrap();
         drop(journal);
@@ -515,6 +538,7 @@ mod tests {
         assert_eq!(state.drives[&drive()].phase, Some(Phase::Packed));
         assert!(state.drives[&drive()].entry.is_some());
         assert_eq!(state.drives[&drive()].packed_in, Some(session().id));
+        assert_eq!(state.drives[&drive()].sealing, None);
         assert_eq!(state.drives[&drive()].path.as_deref(), Some(Path::new("/dev/sdx")));
         // The service, and the station, take the journal itself as the drive's entry.
         let taken = JobEntry::parse(&std::fs::read(&path).unwrap(), None).unwrap();

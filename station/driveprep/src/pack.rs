@@ -46,16 +46,24 @@ use std::sync::atomic::AtomicBool;
 use ::manifest::JobEntry;
 use anyhow::{Context, anyhow};
 use model::{DriveId, Exit};
+use proof::bring_up::{self, Device};
+use proof::secrets::SecretFiles;
 
 use self::arguments::PackArguments;
-use self::blueprint::{Mode, write_whole};
+use self::blueprint::{Blueprint, Mode, write_whole};
 use self::drive::{Choices, Job, Packed};
+use self::existing::Existing;
 use self::plan::Planned;
 use self::session::Session;
 use self::spool::Spool;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::journal::{DriveRecord, Journal, JournalState, Phase, SessionRecord, SessionState};
+use crate::open::{Recognised, refused};
+use crate::verify;
+
+/// The least memory that reading back takes, in MiB.
+const VERIFY_MIB_MIN: u32 = 128;
 
 /// Runs the command.
 ///
@@ -82,8 +90,36 @@ pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure
     let id = session.work.session().clone();
     journal.session(&id, SessionState::Completed).map_err(Failure::fatal)?;
     let is_complete = summary::tell(&session, &packed, &path, console);
+    let ended = if is_complete { Exit::Success } else { Exit::Incomplete };
+    let verified =
+        if arguments.running.verify { read_back(&session, &packed, arguments, console) } else { Ok(ended) };
     session.remove();
-    Ok(if is_complete { Exit::Success } else { Exit::Incomplete })
+    // What was found wrong says more than what is missing.
+    verified.map(|verified| if verified == Exit::Success { ended } else { verified })
+}
+
+/// Reads all data of the drives back and compares it with their manifests.
+fn read_back(
+    session: &Session,
+    packed: &[Packed],
+    arguments: &PackArguments,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let mut ended = Exit::Success;
+    for (packed, frozen) in packed.iter().zip(&session.frozen.drives) {
+        console.note(&format!("reading {} back", frozen.path.display()));
+        let job = same_entry(&packed.entry);
+        let secrets = proof::secrets::collect(Some(&job), &SecretFiles::default());
+        let secrets = secrets.map_err(|error| Failure::new(Exit::UnlockFailed, error))?;
+        let drive =
+            bring_up::recognise(Device::open(&frozen.path).map_err(refused)?, Some(&job)).map_err(refused)?;
+        let recognised = Recognised { drive, job: Some(job), secrets };
+        let verified = verify::verify(recognised, arguments.running.buffer_mib.max(VERIFY_MIB_MIN), console)?;
+        if ended == Exit::Success {
+            ended = verified;
+        }
+    }
+    Ok(ended)
 }
 
 /// What the journal's path leads to.
@@ -275,6 +311,21 @@ fn already_packed(
     Ok(Exit::Success)
 }
 
+/// What became visible on a drive cannot be taken back.
+fn check_invisible(path: &Path, record: Option<&DriveRecord>, blueprint: &Blueprint) -> Result<(), Failure> {
+    let Some(DriveRecord { key: Some(key), sealing: Some(hash), .. }) = record else { return Ok(()) };
+    if blueprint.mode == Mode::New || !Existing::open(path, key)?.has_manifest(*hash) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::NotRetryable,
+        anyhow!(
+            "{} has the session's files already: nothing is left to abort. End it with --resume",
+            path.display()
+        ),
+    ))
+}
+
 /// Gives up the journal's interrupted session.
 fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
     let (mut journal, state) = Journal::open(path).map_err(Failure::usage)?;
@@ -290,6 +341,7 @@ fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
         for (index, frozen) in session.frozen.drives.iter().enumerate() {
             let drive = session.drive_id(index)?;
             let blueprint = session.blueprint(index)?;
+            check_invisible(&frozen.path, state.drives.get(&drive), &blueprint)?;
             drive::wipe(&frozen.path, &blueprint)?;
             // Where files were to be added, the drive is what its last session made of it.
             let phase = if blueprint.mode == Mode::New { Phase::Wiped } else { Phase::Packed };

@@ -394,3 +394,46 @@ fn data_that_lies_on_the_drive_gets_its_manifest_in_place() {
     assert_eq!(entry.file_path, "\\session#1\\0\\sub\\b");
     assert!(bytes == expected[1].1);
 }
+
+#[test]
+fn a_drive_is_read_back_when_that_is_asked_for() {
+    let bench = Bench::new();
+    bench.source("f", 5_000_000);
+    let text = ends_with(bench.pack(&["--verify"]), 0);
+    assert!(text.contains("reading") && text.contains("drive.img back"), "{text}");
+}
+
+#[test]
+fn an_added_session_that_became_visible_is_ended_and_not_aborted() {
+    let bench = Bench::new();
+    packed_once(&bench);
+    let first = bench.checkpoints().len();
+    let add = || {
+        let mut command = bench.driveprep(&["pack", "--from", "src", "--to", "other", "--session", "second"]);
+        command.args(["--checkpoint-mib", "1"]);
+        command
+    };
+    if !kill_when(add(), || bench.checkpoints().len() > first) {
+        println!(
+            "skipped: an_added_session_that_became_visible_is_ended_and_not_aborted: the pack was faster"
+        );
+        return;
+    }
+    let files = ["drive.jrn.work", "drive.jrn.session", "drive.jrn.0.plan", "drive.jrn.0.hashes"];
+    let kept = files.map(|file| fs::read(bench.path(file)).unwrap());
+    ends_with(add(), 0);
+    let job = bench.job().manifest_hash;
+    // As if it had been cut off behind the last write to the drive, before the journal's next record.
+    let text = bench.journal_text();
+    let sealing = text.rfind("State: Sealing").unwrap();
+    let mark = "[EndUpdateRecord]\n";
+    let end = sealing + text[sealing..].find(mark).unwrap() + mark.len();
+    fs::write(bench.path("drive.jrn"), &text[..end]).unwrap();
+    files.iter().zip(kept).for_each(|(file, bytes)| fs::write(bench.path(file), bytes).unwrap());
+    fs::remove_file(bench.path("drive.json")).unwrap();
+    let text = ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 6);
+    assert!(text.contains("--resume"), "{text}");
+    ends_with(bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]), 0);
+    assert_eq!(bench.job().manifest_hash, job);
+    assert_eq!(bench.open().entries.len(), 6);
+}

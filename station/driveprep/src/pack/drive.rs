@@ -122,7 +122,22 @@ impl Job<'_> {
     pub fn run(&self, journal: &mut Journal, record: Option<&DriveRecord>) -> Result<Packed, Failure> {
         let mut ready = match self.blueprint.mode {
             Mode::New => self.make(journal, record)?,
-            Mode::Added | Mode::InPlace => self.reopen(journal, record)?,
+            Mode::Added | Mode::InPlace => {
+                let existing = self.existing(record)?;
+                if let Some(hash) = record.and_then(|record| record.sealing)
+                    && existing.has_manifest(hash)
+                {
+                    let spool = Spool::reopen(&self.spool_path, self.blueprint.number);
+                    return finish::adopt(
+                        self,
+                        journal,
+                        &existing,
+                        &mut spool.map_err(Failure::fatal)?,
+                        hash,
+                    );
+                }
+                self.reopen(journal, record, existing)?
+            }
         };
         self.copy(journal, &mut ready)?;
         finish::run(self, journal, ready)
@@ -149,15 +164,24 @@ impl Job<'_> {
         Ok(Ready { target, writer, place, layout, spool, formatter, existing: None, previous: None })
     }
 
-    /// A drive that has its volume, which keeps what is on it.
-    fn reopen(&self, journal: &mut Journal, record: Option<&DriveRecord>) -> Result<Ready, Failure> {
+    /// The volume of a drive that keeps it.
+    fn existing(&self, record: Option<&DriveRecord>) -> Result<Existing, Failure> {
         self.check_identity()?;
         let known = record.and_then(|record| record.key.as_ref()).or(self.key.as_deref());
         let key = known.ok_or_else(|| {
             let path = self.path.display();
             Failure::new(Exit::UnlockFailed, anyhow!("nothing opens {path}: give --recovery-password-file"))
         })?;
-        let existing = Existing::open(&self.path, key)?;
+        Existing::open(&self.path, key)
+    }
+
+    /// A drive that has its volume, which keeps what is on it.
+    fn reopen(
+        &self,
+        journal: &mut Journal,
+        record: Option<&DriveRecord>,
+        existing: Existing,
+    ) -> Result<Ready, Failure> {
         let previous = existing.previous(record.and_then(|record| record.entry.as_ref()))?;
         let maker =
             existing.maker(self.blueprint).map_err(|error| Failure::new(Exit::NotRetryable, error))?;
@@ -173,7 +197,7 @@ impl Job<'_> {
         let (target, writer) = existing.writer(&self.path)?;
         match record.filter(|record| record.key.is_some()) {
             Some(_) => journal.drive(&self.id, Phase::Prepared),
-            None => journal.drive_prepared(&self.id, &self.path, key, &[]),
+            None => journal.drive_prepared(&self.id, &self.path, &existing.key(), &[]),
         }
         .map_err(Failure::fatal)?;
         let place = existing.place();

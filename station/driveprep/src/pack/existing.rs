@@ -11,10 +11,12 @@ use bitlocker::VolumeWriter;
 use block::{ReadAt, SharedDevice, Target, WriteWindow};
 use manifest::{BitlockerKey, JobEntry};
 use model::Exit;
+use model::digest::HashText;
 use ntfs::Limits;
 use ntfs::build::FileTime;
 use ntfs::build::amend::{AmendSettings, Amendment};
 use proof::bring_up::{self, Device, UnlockedDrive};
+use proof::proven::ProvenManifest;
 use proof::secrets;
 
 use super::blueprint::Blueprint;
@@ -106,14 +108,19 @@ impl Existing {
         Ok((target, writer.map_err(|error| Failure::new(Exit::NotRetryable, error))?))
     }
 
+    /// Whether its manifest is this very one.
+    pub fn has_manifest(&self, hash: HashText) -> bool {
+        let files = self.files();
+        let stream =
+            files.resolve(super::layout::MANIFEST_PATH).ok().and_then(|file| files.stream(file, None).ok());
+        stream.is_some_and(|stream| ProvenManifest::prove(Arc::clone(files), stream, hash).is_ok())
+    }
+
     /// The manifest that an earlier session left, proven to be the one that its job knows.
     ///
     /// # Errors
     /// When there is one that nobody knows, or it was changed.
-    pub fn previous(
-        &self,
-        entry: Option<&JobEntry>,
-    ) -> Result<Option<proof::proven::ProvenManifest>, Failure> {
+    pub fn previous(&self, entry: Option<&JobEntry>) -> Result<Option<ProvenManifest>, Failure> {
         let files = self.files();
         let there = files.resolve(super::layout::MANIFEST_PATH).ok();
         let (Some(file), Some(entry)) = (there, entry) else {
@@ -130,7 +137,7 @@ impl Existing {
             };
         };
         let stream = files.stream(file, None).map_err(|error| Failure::new(Exit::Manifest, error))?;
-        let proven = proof::proven::ProvenManifest::prove(Arc::clone(files), stream, entry.manifest_hash);
+        let proven = ProvenManifest::prove(Arc::clone(files), stream, entry.manifest_hash);
         proven.map(Some).map_err(|error| Failure::new(Exit::Manifest, error))
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow};
 use bitlocker::format::{Coverage, Unwritten};
-use block::{ReadAt, SharedDevice, Window, WriteAt, WriteError};
+use block::{ReadAt, SharedDevice, Target, Window, WriteAt, WriteError};
 use manifest::{BitlockerKey, HeaderHash, HeaderRegion, JobEntry, ManifestEvent, ManifestReader};
 use model::digest::HashText;
 use model::{Exit, Md5Digest};
@@ -29,10 +29,10 @@ use super::drive::{Job, Packed, Ready};
 use super::existing::{Existing, VolumePlace};
 use super::layout::{Layout, MANIFEST_PATH, own_properties_file};
 use super::manifest::{FromSpool, Manifest};
-use super::spool::{Learnt, SpoolError};
+use super::spool::{Learnt, Spool, SpoolError};
 use super::volume_file::{Digesting, VolumeFile};
 use crate::failure::Failure;
-use crate::journal::{Journal, Phase};
+use crate::journal::Journal;
 use crate::work::ItemId;
 
 /// The first region of the header hash: where partition tables are (azure-import-export.md §1.9).
@@ -53,15 +53,15 @@ struct Told {
 /// When the drive refuses, or does not read back as it was written.
 pub fn run(job: &Job<'_>, journal: &mut Journal, ready: Ready) -> Result<Packed, Failure> {
     let mut finish = Finish { job, ready };
-    let told = finish.told().map_err(Failure::fatal)?;
+    let told = told(job, &mut finish.ready.spool).map_err(Failure::fatal)?;
     omit(&mut finish.ready.layout, &told);
     finish.side_files(&told).map_err(|error| failed(job, error))?;
     let manifest_hash = finish.manifest(&told).map_err(|error| failed(job, error))?;
-    journal.drive(&job.id, Phase::Sealing).map_err(Failure::fatal)?;
+    journal.drive_sealing(&job.id, HashText::Md5(manifest_hash)).map_err(Failure::fatal)?;
     finish.fill()?;
     finish.write_file_system()?;
     let key = finish.seal(journal)?;
-    let header_hash = finish.header_hash()?;
+    let header_hash = header_hash(job, &finish.ready.target, finish.ready.place)?;
     let entry = JobEntry {
         drive_id: job.id.clone(),
         bitlocker_key: Some(key),
@@ -69,13 +69,86 @@ pub fn run(job: &Job<'_>, journal: &mut Journal, ready: Ready) -> Result<Packed,
         manifest_hash: HashText::Md5(manifest_hash),
         header_hash,
     };
-    let items = &finish.ready.layout.items;
-    let on_it = items.iter().filter(|item| !told.left_out.contains_key(item));
-    let (length_bytes, item_count) =
-        on_it.fold((0, 0), |(bytes, count), item| (bytes + job.work.item(*item).length_bytes(), count + 1));
+    let (length_bytes, item_count) = on_it(job, &told);
     finish.prove(&entry, item_count)?;
     journal.drive_packed(&entry).map_err(Failure::fatal)?;
     Ok(Packed { entry, left_out: told.left_out, length_bytes, item_count })
+}
+
+/// The end of a drive whose additions had become visible when the last run was cut off: its manifest is
+/// proven, and it becomes the job's.
+///
+/// # Errors
+/// When the drive does not read back.
+pub fn adopt(
+    job: &Job<'_>,
+    journal: &mut Journal,
+    existing: &Existing,
+    spool: &mut Spool,
+    manifest_hash: HashText,
+) -> Result<Packed, Failure> {
+    let told = told(job, spool).map_err(Failure::fatal)?;
+    let (target, _) = existing.writer(&job.path)?;
+    let entry = JobEntry {
+        drive_id: job.id.clone(),
+        bitlocker_key: Some(existing.key()),
+        manifest_file: MANIFEST_PATH.to_owned(),
+        manifest_hash,
+        header_hash: header_hash(job, &target, existing.place())?,
+    };
+    if existing.files().health().dirty {
+        job.console.warn(&format!(
+            "{} was cut off while its file system was written: everything is there, but it is marked dirty. Run \
+             chkdsk /f on it in Windows before more is added",
+            job.path.display()
+        ));
+    }
+    let (length_bytes, item_count) = on_it(job, &told);
+    journal.drive_packed(&entry).map_err(Failure::fatal)?;
+    Ok(Packed { entry, left_out: told.left_out, length_bytes, item_count })
+}
+
+/// Bytes and number of the items that are on the drive.
+fn on_it(job: &Job<'_>, told: &Told) -> (u64, u64) {
+    let on_it = job.blueprint.item_ids().filter(|item| !told.left_out.contains_key(item));
+    on_it.fold((0, 0), |(bytes, count), item| (bytes + job.work.item(item).length_bytes(), count + 1))
+}
+
+fn told(job: &Job<'_>, spool: &mut Spool) -> Result<Told, SpoolError> {
+    let mut told = Told::default();
+    let mut reader = spool.read(job.blueprint.number)?;
+    while let Some(learnt) = reader.learn()? {
+        match learnt {
+            Learnt::LeftOut(item, why) => {
+                told.left_out.entry(item).or_insert(why);
+            }
+            Learnt::Whole(item, md5) => {
+                told.whole.insert(item, md5);
+            }
+            Learnt::Hashed(_) | Learnt::Checkpoint(_) => {}
+        }
+    }
+    Ok(told)
+}
+
+/// Hashes of the places that change when somebody formats or partitions the drive.
+fn header_hash(job: &Job<'_>, target: &Target, place: VolumePlace) -> Result<HeaderHash, Failure> {
+    let region = |offset_bytes: u64, length_bytes: u64| {
+        let mut bytes = vec![0; usize::try_from(length_bytes).unwrap_or(0)];
+        target
+            .read_exact_at(&mut bytes, offset_bytes)
+            .with_context(|| format!("reading the header of {}", job.path.display()))
+            .map_err(|error| Failure::new(Exit::MediaErrors, error))?;
+        let hash = HashText::Sha512(Sha512::digest(&bytes).into());
+        Ok(HeaderRegion { offset_bytes, length_bytes, hash })
+    };
+    let VolumePlace { start_bytes, length_bytes } = place;
+    let mut regions = Vec::new();
+    if start_bytes >= TABLE_REGION_BYTES {
+        regions.push(region(0, TABLE_REGION_BYTES)?);
+    }
+    regions.push(region(start_bytes, VOLUME_REGION_BYTES.min(length_bytes))?);
+    Ok(HeaderHash::Regions(regions))
 }
 
 struct Finish<'a> {
@@ -84,23 +157,6 @@ struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    fn told(&mut self) -> Result<Told, SpoolError> {
-        let mut told = Told::default();
-        let mut reader = self.ready.spool.read(self.job.blueprint.number)?;
-        while let Some(learnt) = reader.learn()? {
-            match learnt {
-                Learnt::LeftOut(item, why) => {
-                    told.left_out.entry(item).or_insert(why);
-                }
-                Learnt::Whole(item, md5) => {
-                    told.whole.insert(item, md5);
-                }
-                Learnt::Hashed(_) | Learnt::Checkpoint(_) => {}
-            }
-        }
-        Ok(told)
-    }
-
     /// Writes our side files: those of datasets, and those of items.
     fn side_files(&self, told: &Told) -> anyhow::Result<()> {
         let layout = &self.ready.layout;
@@ -199,27 +255,6 @@ impl Finish<'_> {
             .with_context(|| format!("{} does not open as it was made", self.job.path.display()))
             .map_err(|error| Failure::new(Exit::VerificationFailed, error))?;
         Ok(BitlockerKey::new(formatted.recovery_password.reveal().to_string()))
-    }
-
-    /// Hashes of the places that change when somebody formats or partitions the drive.
-    fn header_hash(&self) -> Result<HeaderHash, Failure> {
-        let VolumePlace { start_bytes, length_bytes } = self.ready.place;
-        let mut regions = vec![self.region(start_bytes, VOLUME_REGION_BYTES.min(length_bytes))?];
-        if start_bytes >= TABLE_REGION_BYTES {
-            regions.insert(0, self.region(0, TABLE_REGION_BYTES)?);
-        }
-        Ok(HeaderHash::Regions(regions))
-    }
-
-    fn region(&self, offset_bytes: u64, length_bytes: u64) -> Result<HeaderRegion, Failure> {
-        let mut bytes = vec![0; usize::try_from(length_bytes).unwrap_or(0)];
-        self.ready
-            .target
-            .read_exact_at(&mut bytes, offset_bytes)
-            .with_context(|| format!("reading the header of {}", self.job.path.display()))
-            .map_err(|error| Failure::new(Exit::MediaErrors, error))?;
-        let hash = HashText::Sha512(Sha512::digest(&bytes).into());
-        Ok(HeaderRegion { offset_bytes, length_bytes, hash })
     }
 
     /// Opens the drive as the station will, checks its file system, and proves its manifest.

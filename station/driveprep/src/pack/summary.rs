@@ -37,7 +37,7 @@ pub fn tell(session: &Session, drives: &[Packed], journal: &Path, console: &Cons
     let job = &session.frozen.job_out;
     let mut text = format!(
         "Packed {} files, {}, onto {} drive(s). Every file's blocks were hashed while they were copied, and each \
-         drive opens and has its manifest; its data was not read back, which `driveprep verify` does.\n\
+         drive opens and has its manifest. Its data is read back only by --verify or `driveprep verify`.\n\
          job entry  {}  holds the drives' keys: keep it safe, and never ship it with the drives\n\
          journal    {}  holds them too\n\
          Next: label each drive with its serial number (`driveprep report` prints one), create the import job \
