@@ -1,4 +1,5 @@
-//! `cargo rig bench ingest`: what a whole ingest costs, from outside, beside what the usual tools cost.
+//! `cargo rig bench`: what a whole ingest and a whole packing cost, from outside, beside what the usual
+//! tools cost.
 //!
 //! Everything is measured on whole processes in one run on one machine, and compared as ratios of
 //! processor seconds: wall time on a shared machine is noise (design §5). The endpoint discards what
@@ -6,6 +7,7 @@
 
 mod drives;
 mod ours;
+pub mod pack;
 mod peers;
 mod report;
 pub(crate) mod usage;
@@ -57,7 +59,7 @@ pub fn ingest(options: &Options) -> Result<()> {
                 None => rows.extend(peers::measure(&drive, &programs, &tools)?),
             }
         }
-        report::print(&drive, &rows);
+        report::print(&drive.title, &rows);
     }
     Ok(())
 }
@@ -65,17 +67,20 @@ pub fn ingest(options: &Options) -> Result<()> {
 /// Our programs, built as they are shipped.
 struct Programs {
     station: PathBuf,
+    driveprep: PathBuf,
     rig: PathBuf,
 }
 
 impl Programs {
     fn build() -> Result<Programs> {
-        eprintln!("bench: building station and rig for release");
+        eprintln!("bench: building station, driveprep and rig for release");
         let mut build = crate::checks::cargo();
-        build.args(["build", "--release", "--quiet", "--package", "station", "--package", "rig"]);
+        build.args(["build", "--release", "--quiet"]);
+        build.args(["--package", "station", "--package", "driveprep", "--package", "rig"]);
         process::run(&mut build)?;
         let folder = setup::scratch_root();
         let release = folder.parent().context("the rig's folder lies in the target folder")?.join("release");
-        Ok(Programs { station: release.join("station"), rig: release.join("rig") })
+        let program = |name: &str| release.join(name);
+        Ok(Programs { station: program("station"), driveprep: program("driveprep"), rig: program("rig") })
     }
 }

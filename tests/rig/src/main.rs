@@ -110,6 +110,8 @@ struct StoreOptions {
 enum Bench {
     /// A whole ingest, at an endpoint that discards, beside dislocker + ntfs-3g + azcopy
     Ingest(bench::Options),
+    /// A whole packing to an image file with XTS-256, beside mkntfs + ntfs-3g over dislocker
+    Pack(bench::pack::Options),
 }
 
 fn main() -> ExitCode {
@@ -136,6 +138,7 @@ fn run(task: Task) -> Result<()> {
         Task::Pack(options) => pack_drive(options),
         Task::Endpoint(options) => serve(options),
         Task::Bench(Bench::Ingest(options)) => bench::ingest(&options),
+        Task::Bench(Bench::Pack(options)) => bench::pack::pack(&options),
     }
 }
 

@@ -10,6 +10,7 @@ use rig::pack::DriveJson;
 use rig::{process, setup};
 
 use super::Programs;
+use super::report::Load;
 
 /// Bytes of each small file: design §5.
 const SMALL_FILE_BYTES: u64 = 16 << 10;
@@ -34,10 +35,8 @@ pub struct Drive {
     pub folder: PathBuf,
     /// Serial number, secrets, job entry.
     pub json: DriveJson,
-    /// Bytes of all its files.
-    pub payload_bytes: u64,
-    /// How many files.
-    pub file_count: u64,
+    /// Bytes and files on it.
+    pub load: Load,
 }
 
 impl Drive {
@@ -58,8 +57,8 @@ pub fn packed(workload: Workload, bytes: u64, count: usize, programs: &Programs)
         pack(&folder, files, bytes, count, programs)?;
     }
     let json = DriveJson::read(&folder.join("drive.json"))?;
-    let title = format!("{count} {files} files, {:.2} GB", to_gigabytes(bytes));
-    Ok(Drive { title, folder, json, payload_bytes: bytes, file_count: count })
+    let title = format!("{count} {files} files, {:.2} GB, {}", to_gigabytes(bytes), json.method);
+    Ok(Drive { title, folder, json, load: Load { payload_bytes: bytes, file_count: count } })
 }
 
 /// 10^9 bytes, the unit of the budgets.

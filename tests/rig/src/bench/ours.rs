@@ -31,6 +31,7 @@ pub fn measure(drive: &Drive, programs: &Programs) -> Result<Row> {
     let discarding = endpoint.stop()?;
     Ok(Row {
         name: "station ingest".to_owned(),
+        load: drive.load,
         wall_seconds: usage.wall_seconds,
         parts: vec![Part::new("station", usage)],
         endpoint: Some(Part::new("endpoint", discarding)),

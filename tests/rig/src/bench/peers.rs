@@ -23,6 +23,9 @@ use crate::local::{self, Discarding};
 /// How long a FUSE file system may take to come up: dislocker derives keys first.
 const MOUNT_WAIT: Duration = Duration::from_secs(60);
 
+/// The volume below dislocker's mount.
+pub const VOLUME: &str = "dislocker-file";
+
 /// Where the chain copies to; azcopy does not make it.
 const CONTAINER: &str = "bench";
 
@@ -47,8 +50,10 @@ pub fn measure(drive: &Drive, programs: &Programs, tools: &Tools) -> Result<Vec<
     let endpoint = Discarding::start(&programs.rig)?;
     endpoint.make_container(CONTAINER)?;
     let start = Instant::now();
-    let decrypted = Fuse::mount(dislocker(drive)?)?;
-    let files = Fuse::mount(ntfs3g(&decrypted.path().join("dislocker-file")))?;
+    let mut dislocker = dislocker(&drive.image(), &drive.json.recovery_password)?;
+    let decrypted = Fuse::mount(dislocker.args(["-r", "--", "-f"]))?;
+    let mut ntfs3g = ntfs3g();
+    let files = Fuse::mount(ntfs3g.args(["-o", "ro,no_detach"]).arg(decrypted.path().join(VOLUME)))?;
     let sent = Measured::start(&mut copy(azcopy, files.path(), &endpoint, scratch.path()))?.wait(&[0])?;
     let wall_seconds = start.elapsed().as_secs_f64();
     let parts = vec![
@@ -58,6 +63,7 @@ pub fn measure(drive: &Drive, programs: &Programs, tools: &Tools) -> Result<Vec<
     ];
     let mut row = Row {
         name: "dislocker + ntfs-3g + azcopy --put-md5".to_owned(),
+        load: drive.load,
         wall_seconds,
         parts,
         endpoint: None,
@@ -68,21 +74,24 @@ pub fn measure(drive: &Drive, programs: &Programs, tools: &Tools) -> Result<Vec<
     Ok(vec![row])
 }
 
-fn dislocker(drive: &Drive) -> Result<Command> {
+/// dislocker-fuse on the partition of an image; what follows is for the caller to add.
+///
+/// # Errors
+/// When it is not installed.
+pub fn dislocker(image: &Path, recovery_password: &str) -> Result<Command> {
     let program = process::on_path("dislocker-fuse").context("dislocker is not installed")?;
     let mut command = Command::new(program);
-    command.arg("-r").arg("-V").arg(drive.image());
-    command.arg("-O").arg(PARTITION_START_BYTES.to_string());
+    command.arg("-V").arg(image).arg("-O").arg(PARTITION_START_BYTES.to_string());
     // A secret of the rig's own making; a real one would not be put there.
-    command.arg(format!("--recovery-password={}", drive.json.recovery_password));
-    command.args(["--", "-f"]);
+    command.arg(format!("--recovery-password={recovery_password}"));
     Ok(command)
 }
 
-fn ntfs3g(image: &Path) -> Command {
+/// ntfs-3g; options and volume are for the caller to add.
+pub fn ntfs3g() -> Command {
     let mut command = Command::new(process::on_path("ntfs-3g").unwrap_or_else(|| PathBuf::from("ntfs-3g")));
     // It tells of each mount and unmount there; a failure shows as nothing being mounted.
-    command.args(["-o", "ro,no_detach"]).arg(image).stderr(Stdio::null());
+    command.stderr(Stdio::null());
     command
 }
 
@@ -101,33 +110,41 @@ fn copy(azcopy: &Path, files: &Path, endpoint: &Discarding, scratch: &Path) -> C
 }
 
 /// A FUSE file system whose process is measured.
-struct Fuse {
+pub struct Fuse {
     folder: TempDir,
     process: Option<Measured>,
 }
 
 impl Fuse {
     /// Runs `command` with a new folder as its last argument and waits until it is mounted there.
-    fn mount(mut command: Command) -> Result<Fuse> {
+    ///
+    /// # Errors
+    /// When nothing is mounted there in time.
+    pub fn mount(command: &mut Command) -> Result<Fuse> {
         let folder =
             tempfile::Builder::new().prefix("drayage-bench-").tempdir().context("making a folder")?;
         command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
-        let process = Measured::start(&mut command)?;
+        let process = Measured::start(command)?;
         let deadline = Instant::now() + MOUNT_WAIT;
         while !volume::is_mount_point(folder.path())? {
             if Instant::now() > deadline {
-                bail!("{} mounted nothing within {} s", process::shown(&command), MOUNT_WAIT.as_secs());
+                bail!("{} mounted nothing within {} s", process::shown(command), MOUNT_WAIT.as_secs());
             }
             thread::sleep(Duration::from_millis(20));
         }
         Ok(Fuse { folder, process: Some(process) })
     }
 
-    fn path(&self) -> &Path {
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn unmount(mut self) -> Result<Usage> {
+    /// Unmounts it, waits until its process has ended, and says what that took.
+    ///
+    /// # Errors
+    /// When a file is still open, or the process ended badly.
+    pub fn unmount(mut self) -> Result<Usage> {
         process::output(Command::new("umount").arg(self.folder.path()))?;
         self.process.take().context("unmounted twice")?.wait(&[0])
     }

@@ -1,12 +1,23 @@
 //! The table that a benchmark prints: what each process cost, per GB, and how many times ours.
 
-use super::drives::{Drive, to_gigabytes};
+use super::drives::to_gigabytes;
 use super::usage::Usage;
+
+/// What was worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Bytes of all files.
+    pub payload_bytes: u64,
+    /// How many files.
+    pub file_count: u64,
+}
 
 /// One way to do the job, or a part of it.
 pub struct Row {
     /// What was done.
     pub name: String,
+    /// How much of it: a slow peer may get less, and is compared by what a gigabyte cost it.
+    pub load: Load,
     /// From start to end.
     pub wall_seconds: f64,
     /// The processes that did it.
@@ -33,26 +44,28 @@ impl Part {
 }
 
 impl Row {
-    fn cpu_seconds(&self) -> f64 {
-        self.parts.iter().map(|part| part.usage.cpu_seconds).sum()
+    /// Processor seconds for 10^9 bytes.
+    fn cpu_seconds_per_gigabyte(&self) -> f64 {
+        let cpu_seconds: f64 = self.parts.iter().map(|part| part.usage.cpu_seconds).sum();
+        cpu_seconds / to_gigabytes(self.load.payload_bytes)
     }
 }
 
-/// Prints the rows of one drive; the first is ours, and the others are compared with it.
-pub fn print(drive: &Drive, rows: &[Row]) {
-    let gigabytes = to_gigabytes(drive.payload_bytes);
-    println!("\n{}, {}", drive.title, drive.json.method);
+/// Prints the rows of one load; the first is ours, and the others are compared with it.
+pub fn print(title: &str, rows: &[Row]) {
+    println!("\n{title}");
     println!("{:<44} {:>8} {:>8} {:>9} {:>8} {:>9}", "", "wall s", "MB/s", "files/s", "CPU-s/GB", "x ours");
-    let ours = rows.first().map(Row::cpu_seconds).unwrap_or_default();
+    let ours = rows.first().map(Row::cpu_seconds_per_gigabyte).unwrap_or_default();
     for row in rows {
+        let gigabytes = to_gigabytes(row.load.payload_bytes);
         println!(
             "{:<44} {:>8.2} {:>8.0} {:>9.0} {:>8.3} {:>9.1}",
             row.name,
             row.wall_seconds,
             gigabytes * 1000.0 / row.wall_seconds,
-            files(drive) / row.wall_seconds,
-            row.cpu_seconds() / gigabytes,
-            row.cpu_seconds() / ours,
+            files(row.load) / row.wall_seconds,
+            row.cpu_seconds_per_gigabyte(),
+            row.cpu_seconds_per_gigabyte() / ours,
         );
         for Part { name, usage } in row.parts.iter().chain(&row.endpoint) {
             let peak_mebibytes = usage.peak_bytes >> 20;
@@ -65,6 +78,6 @@ pub fn print(drive: &Drive, rows: &[Row]) {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-fn files(drive: &Drive) -> f64 {
-    drive.file_count as f64
+fn files(load: Load) -> f64 {
+    load.file_count as f64
 }
