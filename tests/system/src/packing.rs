@@ -125,7 +125,8 @@ pub fn succeeds(command: &mut Command) -> Result<Ended> {
 /// When the ingest could not run.
 pub async fn lands_whole(drive: &TestDrive) -> Result<()> {
     let endpoint = Endpoint::start(EndpointConfig::with_store(Store::Memory))?;
-    let tried = Stand::before(&endpoint)?.ingest(drive).await?;
+    let stand = Stand::before(&endpoint)?;
+    let tried = stand.ingest(drive).await?;
     let log = DriveLog::verbose(&tried.report)?;
     assert_eq!(log.differences(&drive.expected), Vec::<String>::new());
     assert_eq!(log.blobs.len(), drive.expected.blobs.len(), "the log names each blob once");

@@ -67,7 +67,7 @@ fn random_trees_land_whole() -> Result<()> {
     let name = "[a-zA-Z0-9 _()äßλж語-]{0,40}[a-z0-9]";
     let path = prop::collection::vec(name, 1..4).prop_map(|names| names.join("/"));
     let size = prop_oneof![Just(0_u64), 1..5_000_u64, 60_000..70_000_u64, (4 << 20) - 3..(4 << 20) + 3_u64];
-    let trees = prop::collection::btree_map(path, size, 0..40);
+    let trees = prop::collection::btree_map(path, size, 1..40);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let config = Config { cases: 6, failure_persistence: None, ..Config::default() };
     TestRunner::new(config).run(&trees, |files| {
