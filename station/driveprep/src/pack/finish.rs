@@ -11,6 +11,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use anyhow::{Context, anyhow};
 use bitlocker::format::{Coverage, Unwritten};
@@ -270,7 +271,14 @@ impl Finish<'_> {
         let recognised = bring_up::recognise(device, Some(entry)).map_err(refused)?;
         let unlocked = bring_up::unlock(recognised, &secrets, &mut |_| ()).map_err(refused)?;
         let volume: SharedDevice = Arc::clone(&unlocked.volume) as SharedDevice;
-        let report = ntfs::check::check(volume, &self.check_options(), &mut |_| ());
+        let options = self.check_options();
+        // Neither needs the other, and on a drive of a million files each takes its time.
+        let (report, proven) = thread::scope(|scope| {
+            let checking = scope.spawn(|| ntfs::check::check(volume, &options, &mut |_| ()));
+            let proven = bring_up::prove(unlocked, entry);
+            (checking.join(), proven)
+        });
+        let report = report.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let report = report.map_err(|error| wrong(error.into()))?;
         if let Some(fault) = report.faults.first().filter(|_| !self.is_tolerable(&report)) {
             return Err(wrong(anyhow!(
@@ -278,7 +286,7 @@ impl Finish<'_> {
                 report.fault_count
             )));
         }
-        let (_, totals, _) = bring_up::prove(unlocked, entry).map_err(refused)?;
+        let (_, totals, _) = proven.map_err(refused)?;
         let expected = item_count + self.previous_count().map_err(wrong)?;
         if totals.blob_count == expected {
             return Ok(());
