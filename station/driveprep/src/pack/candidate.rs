@@ -155,7 +155,8 @@ fn existing_image(
     let found_bytes = identity.length_bytes;
     if found_bytes > 0 && !looking.overwrite {
         return Err(Failure::usage(anyhow!(
-            "{path} is there already, {} long. Use another path, or --overwrite to destroy it",
+            "{path} is there already, {} long. Use another path, or --overwrite to destroy it. To add files to a drive \
+             that was packed, give its --journal, another --session, and no --drive",
             DecimalBytes(found_bytes)
         )));
     }
