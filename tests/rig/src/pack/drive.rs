@@ -70,8 +70,11 @@ fn fill(plan: &PackPlan, plain: &Path) -> Result<Filled> {
 }
 
 fn write_manifest(plan: &PackPlan, written: &[WrittenBlob], mounted: &Mounted) -> Result<Md5Digest> {
-    let path = mounted.file(MANIFEST);
-    let file = File::create_new(&path).context("creating the manifest")?;
+    let file: Box<dyn Write> = if plan.has_manifest {
+        Box::new(File::create_new(mounted.file(MANIFEST)).context("creating the manifest")?)
+    } else {
+        Box::new(std::io::sink())
+    };
     let mut out = Hashed { out: BufWriter::with_capacity(1 << 17, file), hash: Md5::new() };
     manifest_text::write(plan, written, &mut out)
         .and_then(|()| out.flush())

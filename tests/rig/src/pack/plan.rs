@@ -32,6 +32,8 @@ pub struct PackPlan {
     pub blobs: Vec<PackBlob>,
     /// What lies on the drive beside the blobs' files.
     pub extras: Vec<Extra>,
+    /// Whether the manifest is on the drive: a drive that somebody filled by hand has none.
+    pub has_manifest: bool,
 }
 
 /// Something on the drive that is no blob's file.
@@ -245,6 +247,7 @@ impl PackPlan {
             password: "Packed-by-the-rig!".to_owned(),
             blobs,
             extras: Vec::new(),
+            has_manifest: true,
         }
     }
 
