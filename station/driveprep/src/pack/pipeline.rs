@@ -274,7 +274,9 @@ impl Pipeline<'_> {
         for filled in to_chain {
             waiting.insert(filled.slab.number, filled);
             while let Some(mut filled) = waiting.remove(&next) {
-                filled.whole = chains.slab(&filled.slab, &filled.buffer, &filled.hashed);
+                let ended = chains.slab(&filled.slab, &filled.buffer, &filled.hashed);
+                filled.whole = ended.whole;
+                filled.faults.extend(ended.faults);
                 send(chained, filled);
                 next += 1;
             }

@@ -12,7 +12,7 @@ use model::Md5Digest;
 
 use super::digest::Hashed;
 use super::slab::{Piece, Slab};
-use super::source::Sources;
+use super::source::{SourceFault, Sources};
 use crate::work::{ItemId, Work};
 
 /// What is read at a time to catch up with a file's beginning.
@@ -26,6 +26,15 @@ pub struct WholeFiles<'a> {
     chains: HashMap<ItemId, Chain>,
 }
 
+/// What came of a slab.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Digests of the files that end in it.
+    pub whole: Vec<(ItemId, Md5Digest)>,
+    /// Files that cannot be digested, and so are left out.
+    pub faults: Vec<(ItemId, SourceFault)>,
+}
+
 struct Chain {
     lane: Lane,
     fed_bytes: u64,
@@ -37,9 +46,10 @@ impl<'a> WholeFiles<'a> {
         WholeFiles { work, sources, lanes: LaneSet::new(), chains: HashMap::new() }
     }
 
-    /// Takes the next slab and gives the digests of the files that end in it.
-    pub fn slab(&mut self, slab: &Slab, buffer: &[u8], hashed: &[Hashed]) -> Vec<(ItemId, Md5Digest)> {
-        let mut ended = Vec::new();
+    /// Takes the next slab and gives the digests of the files that end in it, and which files cannot be
+    /// digested.
+    pub fn slab(&mut self, slab: &Slab, buffer: &[u8], hashed: &[Hashed]) -> Ended {
+        let mut ended = Ended::default();
         let mut hashed = hashed.iter().peekable();
         for piece in &slab.pieces {
             let of_piece =
@@ -53,33 +63,37 @@ impl<'a> WholeFiles<'a> {
             let whole =
                 first.filter(|hash| (hash.offset_bytes, hash.length_bytes) == (0, item.length_bytes()));
             if let Some(hash) = whole {
-                ended.push((piece.item, hash.md5));
+                ended.whole.push((piece.item, hash.md5));
             } else {
-                self.feed(piece, buffer);
-                ended.extend(piece.is_last.then(|| (piece.item, self.end(piece.item))));
+                match self.piece(piece, buffer) {
+                    Ok(md5) => ended.whole.extend(md5.map(|md5| (piece.item, md5))),
+                    Err(fault) => ended.faults.push((piece.item, fault)),
+                }
             }
         }
         ended
     }
 
-    fn feed(&mut self, piece: &Piece, buffer: &[u8]) {
-        self.catch_up(piece.item, piece.file_offset_bytes);
+    /// Feeds a piece; gives the digest of the file that ends with it.
+    fn piece(&mut self, piece: &Piece, buffer: &[u8]) -> Result<Option<Md5Digest>, SourceFault> {
+        self.catch_up(piece.item, piece.file_offset_bytes)?;
         if piece.is_hole {
             self.zeros(piece.item, piece.length as u64);
         } else {
             self.bytes(piece.item, &buffer[piece.at..][..piece.length]);
         }
+        piece.is_last.then(|| self.end(piece.item)).transpose()
     }
 
     /// Feeds what lies between the last piece and this one: a hole, or on resuming the beginning.
-    fn catch_up(&mut self, item: ItemId, to_bytes: u64) {
+    fn catch_up(&mut self, item: ItemId, to_bytes: u64) -> Result<(), SourceFault> {
         let length_bytes = self.work.item(item).length_bytes();
         let lanes = &mut self.lanes;
         let chain =
             self.chains.entry(item).or_insert_with(|| Chain { lane: lanes.add(length_bytes), fed_bytes: 0 });
         let from = chain.fed_bytes;
         if from == to_bytes {
-            return;
+            return Ok(());
         }
         let kind = self.work.item(item).kind();
         let mut buffer = vec![0; CATCH_UP_BYTES];
@@ -88,13 +102,13 @@ impl<'a> WholeFiles<'a> {
             let length = usize::try_from(to_bytes - at).map_or(buffer.len(), |left| left.min(buffer.len()));
             let piece =
                 Piece { item, kind, file_offset_bytes: at, length, at: 0, is_hole: false, is_last: false };
-            if self.sources.read(&[piece], &mut buffer).is_err() {
-                // A source that fails here fails its reader too, which leaves the file out.
-                buffer.fill(0);
-            }
+            // What cannot be read again cannot be digested: the file is left out.
+            let read = self.sources.read(&[piece], &mut buffer);
             self.bytes(item, &buffer[..length]);
             at += length as u64;
+            read?;
         }
+        Ok(())
     }
 
     fn zeros(&mut self, item: ItemId, length_bytes: u64) {
@@ -114,10 +128,11 @@ impl<'a> WholeFiles<'a> {
         }
     }
 
-    fn end(&mut self, item: ItemId) -> Md5Digest {
+    fn end(&mut self, item: ItemId) -> Result<Md5Digest, SourceFault> {
         // A hole at the end.
-        self.catch_up(item, self.work.item(item).length_bytes());
+        let caught_up = self.catch_up(item, self.work.item(item).length_bytes());
         let chain = self.chains.remove(&item).expect("fed before it ends");
-        self.lanes.finish(chain.lane)
+        let md5 = self.lanes.finish(chain.lane);
+        caught_up.map(|()| md5)
     }
 }
