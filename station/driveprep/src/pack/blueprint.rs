@@ -178,7 +178,12 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     name.push(".part");
     let part = PathBuf::from(name);
     let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    // One that is left over, or is a link to elsewhere, goes: what is made anew is our own, and ours only.
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(&part)?;
     file.write_all(content)?;
     file.sync_all()?;
@@ -198,6 +203,23 @@ mod tests {
         blueprint.set_items(&items);
         assert_eq!(blueprint.items, [(0, 3), (5, 1), (7, 2)]);
         assert_eq!(blueprint.item_ids().collect::<Vec<_>>(), items);
+    }
+
+    #[test]
+    fn what_is_written_whole_is_its_owners_only_and_follows_no_link() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, part, other) =
+            (folder.path().join("k"), folder.path().join("k.part"), folder.path().join("other"));
+        fs::write(&other, "theirs").unwrap();
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&other, &part).unwrap();
+        write_whole(&path, b"secret").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"theirs");
+        let written = fs::symlink_metadata(&path).unwrap();
+        assert!(written.is_file());
+        assert_eq!(written.permissions().mode() & 0o777, 0o600);
+        assert!(fs::symlink_metadata(&part).is_err());
     }
 
     #[test]
