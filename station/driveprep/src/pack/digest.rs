@@ -27,7 +27,7 @@ pub struct Hashed {
 }
 
 /// Zeros are looked for in runs of this length: azure-import-export.md §1.6.
-const RUN_BYTES: u64 = 64 << 10;
+pub const RUN_BYTES: u64 = 64 << 10;
 
 /// The length of the runs in which zeros of an item are left out.
 ///

@@ -14,12 +14,13 @@ use model::Exit;
 use model::digest::HashText;
 use ntfs::Limits;
 use ntfs::build::FileTime;
-use ntfs::build::amend::{AmendSettings, Amendment};
+use ntfs::build::amend::{AmendError, AmendSettings, Amendment};
 use proof::bring_up::{self, Device, UnlockedDrive};
 use proof::proven::ProvenManifest;
 use proof::secrets;
 
-use super::blueprint::Blueprint;
+use super::blueprint::{Blueprint, Mode};
+use super::digest::RUN_BYTES;
 use super::layout::LayoutError;
 use super::volume_plan::Maker;
 use crate::failure::Failure;
@@ -84,7 +85,11 @@ impl Existing {
     pub fn maker(&self, blueprint: &Blueprint) -> Result<Maker, LayoutError> {
         let settings = AmendSettings { time: FileTime(blueprint.time), limits: Limits::default() };
         let volume: SharedDevice = Arc::clone(&self.unlocked.volume) as SharedDevice;
-        Ok(Maker::Added(Box::new(Amendment::new(volume, settings)?)))
+        let amendment = Amendment::new(volume, settings)?;
+        if blueprint.mode == Mode::Added {
+            check_clusters(amendment.cluster_bytes())?;
+        }
+        Ok(Maker::Added(Box::new(amendment)))
     }
 
     /// Opens it for writing.
@@ -142,8 +147,33 @@ impl Existing {
     }
 }
 
+/// Files are cut where clusters of up to 64 KiB begin: data in larger ones could be torn.
+fn check_clusters(cluster_bytes: u32) -> Result<(), LayoutError> {
+    if u64::from(cluster_bytes) <= RUN_BYTES {
+        return Ok(());
+    }
+    let what = "clusters above 64 KiB: format the drive with smaller ones, or pack onto another";
+    Err(LayoutError::Amend(AmendError::Unsupported { what }))
+}
+
 impl Drop for Existing {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_added_to_volumes_whose_clusters_no_part_of_a_file_tears() {
+        for fine in [512, 4_096, 64 << 10] {
+            check_clusters(fine).unwrap();
+        }
+        for large in [128 << 10, 2 << 20] {
+            let text = proof::chain(&check_clusters(large).unwrap_err());
+            assert!(text.contains("clusters above 64 KiB"), "{text}");
+        }
     }
 }

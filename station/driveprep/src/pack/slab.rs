@@ -136,6 +136,7 @@ impl Cutter {
             {
                 places = rest;
             }
+            assert!(part.start.is_multiple_of(self.cluster_bytes), "parts of files begin where clusters do");
             let is_hole = places.first().is_none_or(|place| place.file_offset_bytes >= part.end);
             let length = to_usize(part.end - part.start);
             let room = if is_hole { 0 } else { to_usize(self.whole_clusters(part.end - part.start)) };
