@@ -103,6 +103,8 @@ pub struct SessionRecord {
     pub state: SessionState,
     /// What was asked for, in the words of [`crate::pack::request`].
     pub request: String,
+    /// How many files it could not pack, once it is complete.
+    pub missing: u64,
 }
 
 /// What a journal knows of a drive.
@@ -122,6 +124,13 @@ pub struct DriveRecord {
     pub sealing: Option<HashText>,
     /// The session that it was last packed in.
     pub packed_in: Option<SessionId>,
+}
+
+impl DriveRecord {
+    /// Whether that session is the one that made it what it is.
+    pub fn is_packed_in(&self, session: &SessionId) -> bool {
+        self.phase == Some(Phase::Packed) && self.packed_in.as_ref() == Some(session)
+    }
 }
 
 /// What a journal says, all records taken together.
@@ -180,14 +189,20 @@ impl Journal {
         options.read(true).append(true).create_new(true).mode(0o600);
         let file = options.open(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
         let mut journal = Journal { path: path.to_owned(), file };
-        journal.lock()?;
+        // What holds nothing would be no journal for the next run.
+        journal.begin().inspect_err(|_| drop(std::fs::remove_file(path)))?;
+        Ok(journal)
+    }
+
+    fn begin(&mut self) -> Result<(), JournalError> {
+        self.lock()?;
         let head = RecordText::new(NEW_JOURNAL_FILE, now()).field("VocabularyVersion", VOCABULARY_VERSION)?;
-        journal.append(head)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.append(head)?;
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // The name must be on the medium too, or a power cut loses the keys with it.
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|source| journal.failed(source))?;
-        Ok(journal)
+        synced.map_err(|source| self.failed(source))
     }
 
     /// Opens a journal and reads what it says. A torn record at its end is cut off.
@@ -239,6 +254,15 @@ impl Journal {
         self.append(started.field("Request", &session.request)?)
     }
 
+    /// Notes a session that is complete but for so many files.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn session_completed(&mut self, id: &SessionId, missing: u64) -> Result<(), JournalError> {
+        let text = self.session_text(id, SessionState::Completed)?;
+        self.append(text.field("Missing", &missing.to_string())?)
+    }
+
     /// Notes how a session ended.
     ///
     /// # Errors
@@ -276,6 +300,15 @@ impl Journal {
     /// When the file system refuses.
     pub fn drive(&mut self, drive: &DriveId, phase: Phase) -> Result<(), JournalError> {
         let text = self.drive_text(drive, phase)?;
+        self.append(text)
+    }
+
+    /// Notes that a drive is what its last session made of it again: one that added to it is given up.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn drive_restored(&mut self, drive: &DriveId) -> Result<(), JournalError> {
+        let text = self.drive_text(drive, Phase::Packed)?.field("Restored", "yes")?;
         self.append(text)
     }
 
@@ -406,13 +439,24 @@ impl JournalState {
         let state = SessionState::ALL.into_iter().find(|state| state.as_str() == word);
         let state = state.ok_or_else(|| format!("the session {id} has the state {word:?}"))?;
         match self.sessions.iter_mut().rfind(|session| session.id == id) {
-            Some(session) if state != SessionState::Started => session.state = state,
+            Some(session) if state != SessionState::Started => {
+                session.state = state;
+                session.missing = record.value("Missing").and_then(|text| text.parse().ok()).unwrap_or(0);
+            }
             _ => {
                 let request = record.value("Request").unwrap_or_default().to_owned();
-                self.sessions.push(SessionRecord { id, state, request });
+                self.begin(SessionRecord { id, state, request, missing: 0 });
             }
         }
         Ok(())
+    }
+
+    /// Takes a session that begins. What one of the same name packed before is not its work.
+    pub fn begin(&mut self, session: SessionRecord) {
+        for drive in self.drives.values_mut().filter(|drive| drive.packed_in.as_ref() == Some(&session.id)) {
+            drive.packed_in = None;
+        }
+        self.sessions.push(session);
     }
 
     fn drive(&mut self, serial: &str, record: &Record<'_>) -> Result<(), String> {
@@ -422,7 +466,7 @@ impl JournalState {
         let session = self.sessions.last().map(|session| session.id.clone());
         let found = self.drives.entry(drive).or_default();
         found.phase = Some(phase.ok_or_else(|| format!("the drive {serial} has the state {word:?}"))?);
-        if found.phase == Some(Phase::Packed) {
+        if found.phase == Some(Phase::Packed) && record.value("Restored").is_none() {
             found.packed_in = session;
         }
         // A record of any other phase takes it back, but for that of a run that goes on.
@@ -487,7 +531,12 @@ mod tests {
 
     fn session() -> SessionRecord {
         let id = "session#1".parse().unwrap();
-        SessionRecord { id, state: SessionState::Started, request: "from /a b\nto con/".to_owned() }
+        SessionRecord {
+            id,
+            state: SessionState::Started,
+            request: "from /a b\nto con/".to_owned(),
+            missing: 0,
+        }
     }
 
     fn entry() -> JobEntry {

@@ -75,44 +75,52 @@ pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure
         return abort(&path, console);
     }
     let stop = stop::watch(console)?;
-    let choices = arguments.choices();
     let (mut journal, state, session) = match open(arguments, &path)? {
         Opened::Interrupted(journal, state) => {
             console.note("going on where the last run stopped");
             let session = Session::load(&path)?;
             (journal, state, session)
         }
-        Opened::Completed(state) => return already_packed(&state, arguments, console),
+        Opened::Completed(state, session) => return already_packed(&state, &session, arguments, console),
         Opened::New(journal, state) => begin(arguments, journal, state, &path, console)?,
     };
+    let id = session.work.session().clone();
+    let choices = arguments.choices(&session.frozen.choices);
     let packed = pack_drives(&session, &mut journal, &state, &choices, stop, console)?;
     write_job(&session, &packed, &state, &journal)?;
-    let id = session.work.session().clone();
-    journal.session(&id, SessionState::Completed).map_err(Failure::fatal)?;
-    let is_complete = summary::tell(&session, &packed, &path, console);
-    let ended = if is_complete { Exit::Success } else { Exit::Incomplete };
-    let verified =
-        if arguments.running.verify { read_back(&session, &packed, arguments, console) } else { Ok(ended) };
+    let missing = summary::tell(&session, &packed, &path, console);
+    if session.frozen.choices.verify || arguments.running.verify {
+        let drives = packed.iter().zip(&session.frozen.drives);
+        let drives = drives.map(|(packed, frozen)| (frozen.path.as_path(), &packed.entry));
+        let verified = read_back(drives, arguments, console)?;
+        if verified != Exit::Success {
+            // It is not complete: the same command reads it back again.
+            return Ok(verified);
+        }
+    }
+    journal.session_completed(&id, missing).map_err(Failure::fatal)?;
     session.remove();
-    // What was found wrong says more than what is missing.
-    verified.map(|verified| if verified == Exit::Success { ended } else { verified })
+    Ok(ended(missing))
+}
+
+/// How a session ends some of whose files are missing.
+fn ended(missing: u64) -> Exit {
+    if missing == 0 { Exit::Success } else { Exit::Incomplete }
 }
 
 /// Reads all data of the drives back and compares it with their manifests.
-fn read_back(
-    session: &Session,
-    packed: &[Packed],
+fn read_back<'a>(
+    drives: impl Iterator<Item = (&'a Path, &'a JobEntry)>,
     arguments: &PackArguments,
     console: &Console,
 ) -> Result<Exit, Failure> {
     let mut ended = Exit::Success;
-    for (packed, frozen) in packed.iter().zip(&session.frozen.drives) {
-        console.note(&format!("reading {} back", frozen.path.display()));
-        let job = same_entry(&packed.entry);
+    for (path, entry) in drives {
+        console.note(&format!("reading {} back", path.display()));
+        let job = same_entry(entry);
         let secrets = proof::secrets::collect(Some(&job), &SecretFiles::default());
         let secrets = secrets.map_err(|error| Failure::new(Exit::UnlockFailed, error))?;
-        let drive =
-            bring_up::recognise(Device::open(&frozen.path).map_err(refused)?, Some(&job)).map_err(refused)?;
+        let drive = bring_up::recognise(Device::open(path).map_err(refused)?, Some(&job)).map_err(refused)?;
         let recognised = Recognised { drive, job: Some(job), secrets };
         let verified = verify::verify(recognised, arguments.running.buffer_mib.max(VERIFY_MIB_MIN), console)?;
         if ended == Exit::Success {
@@ -129,7 +137,7 @@ enum Opened {
     /// The session that was asked for was interrupted.
     Interrupted(Journal, JournalState),
     /// The very session that was asked for is complete.
-    Completed(JournalState),
+    Completed(JournalState, SessionRecord),
 }
 
 fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
@@ -157,7 +165,8 @@ fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
             Err(Failure::usage(anyhow!("no session in {shown} was interrupted: there is nothing to resume")))
         }
         Some(session) if session.state == SessionState::Completed && is_same(session) => {
-            Ok(Opened::Completed(state))
+            let session = session.clone();
+            Ok(Opened::Completed(state, session))
         }
         Some(_) | None => Ok(Opened::New(Some(journal), state)),
     }
@@ -167,7 +176,7 @@ fn open(arguments: &PackArguments, path: &Path) -> Result<Opened, Failure> {
 fn begin(
     arguments: &PackArguments,
     journal: Option<Journal>,
-    state: JournalState,
+    mut state: JournalState,
     path: &Path,
     console: &Console,
 ) -> Result<(Journal, JournalState, Session), Failure> {
@@ -178,15 +187,17 @@ fn begin(
         Some(journal) => journal,
         None => Journal::create(path).map_err(Failure::usage)?,
     };
-    let mut session = planned.save(path, &arguments.outputs.job_out)?;
+    let mut session = planned.save(path, arguments)?;
     session.keys = keys;
     let record = SessionRecord {
         id: session.work.session().clone(),
         state: SessionState::Started,
         request: arguments.request(),
+        missing: 0,
     };
     let folder = std::env::current_dir().unwrap_or_default();
     journal.session_started(&record, &folder).map_err(Failure::fatal)?;
+    state.begin(record);
     Ok((journal, state, session))
 }
 
@@ -215,9 +226,7 @@ fn pack_drives(
             console,
             stop,
         };
-        let is_done = |record: &&DriveRecord| {
-            record.phase == Some(Phase::Packed) && record.packed_in.as_ref() == Some(session.work.session())
-        };
+        let is_done = |record: &&DriveRecord| record.is_packed_in(session.work.session());
         packed.push(match record.filter(is_done) {
             Some(record) => packed_before(&job, record)?,
             None => {
@@ -291,9 +300,11 @@ fn file_name(id: &DriveId) -> String {
     id.as_str().chars().map(|c| if c == '/' { '_' } else { c }).collect()
 }
 
-/// The same command after it ended: says so, and writes the job entry again if it is gone.
+/// The same command after it ended: says so, writes the job entry again if it is gone, and reads the
+/// drives back if it shall.
 fn already_packed(
     state: &JournalState,
+    session: &SessionRecord,
     arguments: &PackArguments,
     console: &Console,
 ) -> Result<Exit, Failure> {
@@ -307,8 +318,19 @@ fn already_packed(
     }
     let serials: Vec<&str> = entries.iter().map(|entry| entry.drive_id.as_str()).collect();
     let text = format!("already packed: {}. The job entry is {}", serials.join(", "), path.display());
-    console.result("already-packed", &text, serde_json::json!({ "drives": serials, "job": path }));
-    Ok(Exit::Success)
+    let missing = session.missing;
+    let text = if missing == 0 { text } else { format!("{text}\n{missing} files are MISSING on the drives") };
+    let fields = serde_json::json!({ "drives": serials, "job": path, "missing": missing });
+    console.result("already-packed", &text, fields);
+    if arguments.running.verify {
+        let drives = state.drives.values().filter(|drive| drive.is_packed_in(&session.id));
+        let drives = drives.filter_map(|drive| Some((drive.path.as_deref()?, drive.entry.as_ref()?)));
+        let verified = read_back(drives, arguments, console)?;
+        if verified != Exit::Success {
+            return Ok(verified);
+        }
+    }
+    Ok(ended(missing))
 }
 
 /// What became visible on a drive cannot be taken back.
@@ -343,13 +365,14 @@ fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
             let blueprint = session.blueprint(index)?;
             check_invisible(&frozen.path, state.drives.get(&drive), &blueprint)?;
             drive::wipe(&frozen.path, &blueprint)?;
-            // Where files were to be added, the drive is what its last session made of it.
-            let phase = if blueprint.mode == Mode::New { Phase::Wiped } else { Phase::Packed };
-            if blueprint.mode == Mode::New
-                || state.drives.get(&drive).is_some_and(|record| record.entry.is_some())
-            {
-                journal.drive(&drive, phase).map_err(Failure::fatal)?;
-            }
+            let was_packed = state.drives.get(&drive).is_some_and(|record| record.entry.is_some());
+            let noted = match blueprint.mode {
+                Mode::New => journal.drive(&drive, Phase::Wiped),
+                // Where files were to be added, the drive is what its last session made of it.
+                Mode::Added | Mode::InPlace if was_packed => journal.drive_restored(&drive),
+                Mode::Added | Mode::InPlace => Ok(()),
+            };
+            noted.map_err(Failure::fatal)?;
         }
     }
     journal.session(&id, SessionState::Aborted).map_err(Failure::fatal)?;

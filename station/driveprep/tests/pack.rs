@@ -4,11 +4,13 @@ mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 
 use common::{Bench, Opened, ends_with, kill_when, phase_of, run, said};
 use driveprep::journal::Phase;
 use manifest::{BlobKind, JobEntry, Properties};
-use model::{DriveId, ImportDisposition};
+use model::{DriveId, Exit, ImportDisposition};
+use proof::bring_up;
 
 #[test]
 fn a_directory_is_on_the_drive_with_every_byte_and_every_digest() {
@@ -238,6 +240,8 @@ fn what_fits_on_no_drive_is_named_and_nothing_is_written() {
     let text = ends_with(bench.pack(&["--allow-incomplete"]), 10);
     assert!(text.contains("MISSING"), "{text}");
     assert_eq!(bench.open().entries.len(), 1);
+    let text = ends_with(bench.pack(&["--allow-incomplete"]), 10);
+    assert!(text.contains("already packed") && text.contains("1 files are MISSING"), "{text}");
 }
 
 #[test]
@@ -356,7 +360,8 @@ fn an_added_session_that_is_aborted_leaves_the_drive_as_it_was() {
     for (path, content) in &expected {
         assert!(drive.blob(path).1 == *content, "{path} differs");
     }
-    ends_with(bench.driveprep(&["pack", "--from", "src", "--to", "other", "--session", "third"]), 0);
+    // The same command again, with the same name of the session.
+    ends_with(bench.driveprep(&["pack", "--from", "src", "--to", "other", "--session", "second"]), 0);
     assert_eq!(bench.open().entries.len(), 6);
 }
 
@@ -401,6 +406,101 @@ fn a_drive_is_read_back_when_that_is_asked_for() {
     bench.source("f", 5_000_000);
     let text = ends_with(bench.pack(&["--verify"]), 0);
     assert!(text.contains("reading") && text.contains("drive.img back"), "{text}");
+    let text = ends_with(bench.pack(&["--verify"]), 0);
+    assert!(text.contains("already packed") && text.contains("drive.img back"), "{text}");
+}
+
+/// Changes a byte in the middle of the longest stretch of the image that is not zero: file data.
+fn damage(image: &Path) {
+    let bytes = fs::read(image).unwrap();
+    let (mut longest, mut run) = (0..0, 0);
+    for (number, page) in bytes.chunks(4_096).enumerate() {
+        run = if page.iter().all(|byte| *byte == 0) { 0 } else { run + 1 };
+        if run > longest.len() {
+            longest = number + 1 - run..number + 1;
+        }
+    }
+    let at = (longest.start + longest.len() / 2) * 4_096;
+    let file = File::options().write(true).open(image).unwrap();
+    file.write_all_at(&[!bytes[at]], at as u64).unwrap();
+}
+
+#[test]
+fn a_drive_that_reads_back_wrong_is_not_taken_for_packed_when_it_shall_be_verified() {
+    let bench = Bench::new();
+    bench.source("f", 20 << 20);
+    ends_with(bench.pack(&[]), 0);
+    damage(&bench.path("drive.img"));
+    let output = run(bench.pack(&["--verify"]));
+    let text = said(&output);
+    assert!(text.contains("already packed") && text.contains("drive.img back"), "{text}");
+    assert_eq!(output.status.code(), Some(Exit::VerificationFailed.code().into()), "{text}");
+}
+
+#[test]
+fn a_session_is_complete_only_when_it_was_read_back() {
+    let bench = Bench::new();
+    bench.source("f", 20 << 20);
+    let pack = || bench.pack(&["--verify"]);
+    if !kill_when(pack(), || bench.journal_text().contains("State: Packed")) {
+        println!("skipped: a_session_is_complete_only_when_it_was_read_back: the pack was faster");
+        return;
+    }
+    damage(&bench.path("drive.img"));
+    let resume = || bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]);
+    for _ in 0..2 {
+        let text = ends_with(resume(), Exit::VerificationFailed.code().into());
+        assert!(text.contains("drive.img back"), "{text}");
+    }
+    assert!(!bench.journal_text().contains("State: Completed"));
+}
+
+#[test]
+fn a_pack_that_is_resumed_makes_all_drives_as_they_were_asked_for() {
+    let bench = Bench::new();
+    for index in 0..4 {
+        bench.source(&format!("{index}"), 20 << 20);
+    }
+    fs::write(bench.path("pw"), "correct horse\n").unwrap();
+    fs::create_dir(bench.path("keys")).unwrap();
+    let mut pack = bench.driveprep(&["pack", "--from", "src", "--to", "con", "--size", "80MB"]);
+    pack.args(["--drive", "one.img", "--serial", "S1", "--drive", "two.img", "--serial", "S2"]);
+    pack.args(["--whole-surface", "--cipher", "cbc256", "--password-file", "pw", "--bek-out", "keys"]);
+    if !kill_when(pack, || bench.journal_text().contains("State: Prepared")) {
+        println!(
+            "skipped: a_pack_that_is_resumed_makes_all_drives_as_they_were_asked_for: the pack was faster"
+        );
+        return;
+    }
+    fs::create_dir(bench.path("elsewhere")).unwrap();
+    let mut resume = bench.driveprep(&["pack", "--resume", "--journal", "../drive.jrn"]);
+    resume.current_dir(bench.path("elsewhere"));
+    ends_with(resume, 0);
+    assert_eq!(fs::read_dir(bench.path("keys")).unwrap().count(), 2, "a startup key for each");
+    for image in ["one.img", "two.img"] {
+        let device = bring_up::Device::open(&bench.path(image)).unwrap();
+        let recognised = bring_up::recognise(device, None).unwrap();
+        assert_eq!(recognised.metadata.method, bitlocker::Method::AesCbc256, "{image}");
+        let password = bitlocker::Secret::Password(bitlocker::Password::new("correct horse").unwrap());
+        recognised.metadata.unlock(&password).unwrap();
+        let image = fs::read(bench.path(image)).unwrap();
+        let inside = &image[(1 << 20) + 8_192..image.len() - (2 << 20)];
+        let zeros = inside.chunks(4_096).filter(|chunk| chunk.iter().all(|byte| *byte == 0)).count();
+        assert!(zeros < 64, "{zeros} pages of the volume are plain zeros");
+    }
+}
+
+#[test]
+fn the_same_words_in_another_folder_are_another_request() {
+    let bench = Bench::new();
+    bench.source("f", 10);
+    ends_with(bench.pack(&[]), 0);
+    fs::create_dir_all(bench.path("elsewhere/src")).unwrap();
+    fs::write(bench.path("elsewhere/src/f"), "other").unwrap();
+    let mut other = bench.pack(&["--journal", "../drive.jrn", "--job-out", "../drive.json"]);
+    other.current_dir(bench.path("elsewhere"));
+    let text = ends_with(other, 2);
+    assert!(text.contains("session#1 is complete"), "{text}");
 }
 
 #[test]

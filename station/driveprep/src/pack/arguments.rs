@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use bitlocker::Method;
 use bitlocker::format::Coverage;
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::drive::Choices;
+use super::session::{FrozenChoices, absolute};
 use crate::inputs::{DriveArguments, SourceArguments};
 
 /// Packs files onto drives: partition table, BitLocker, NTFS, files, manifest, job entry.
@@ -104,7 +106,8 @@ pub struct RunningArguments {
 }
 
 /// The words of `--cipher`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CipherWord {
     /// AES-XTS with two 256-bit keys.
     Xts256,
@@ -133,18 +136,26 @@ impl PackArguments {
         self.outputs.journal.clone().unwrap_or_else(|| self.outputs.job_out.with_extension("jrn"))
     }
 
-    /// What was chosen for all drives.
-    pub fn choices(&self) -> Choices {
+    /// What was chosen for all drives, as a session keeps it.
+    pub fn frozen_choices(&self) -> FrozenChoices {
+        let MakingArguments { cipher, whole_surface, password_file, bek_out, .. } = &self.making;
+        FrozenChoices {
+            cipher: *cipher,
+            whole_surface: *whole_surface,
+            password_file: password_file.as_deref().map(absolute),
+            bek_folder: bek_out.as_deref().map(absolute),
+            verify: self.running.verify,
+        }
+    }
+
+    /// How the drives are made: as it was chosen when the session began, at the pace of this run.
+    pub fn choices(&self, frozen: &FrozenChoices) -> Choices {
         let mebibytes = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         Choices {
-            method: self.making.cipher.method(),
-            coverage: if self.making.whole_surface {
-                Coverage::WholeSurface
-            } else {
-                Coverage::UsedSpaceOnly
-            },
-            password_file: self.making.password_file.clone(),
-            bek_folder: self.making.bek_out.clone(),
+            method: frozen.cipher.method(),
+            coverage: if frozen.whole_surface { Coverage::WholeSurface } else { Coverage::UsedSpaceOnly },
+            password_file: frozen.password_file.clone(),
+            bek_folder: frozen.bek_folder.clone(),
             buffer_bytes: mebibytes(self.running.buffer_mib),
             checkpoint_bytes: u64::from(self.running.checkpoint_mib) << 20,
         }
@@ -170,6 +181,17 @@ impl PackArguments {
         let MakingArguments { cipher, password_file, bek_out, whole_surface, label, sector_size, .. } =
             &self.making;
         let MakingArguments { recovery_password_file, in_place, .. } = &self.making;
+        // The same words mean something else in another folder.
+        let from: Vec<PathBuf> = match in_place {
+            true => from.clone(),
+            false => from.iter().map(|path| absolute(path)).collect(),
+        };
+        let drives: Vec<PathBuf> = drives.iter().map(|path| absolute(path)).collect();
+        let whole = |path: &Option<PathBuf>| path.as_deref().map(absolute);
+        let (dataset, plan, driveset) = (whole(dataset), whole(plan), whole(driveset));
+        let (metadata_file, properties_file) = (whole(metadata_file), whole(properties_file));
+        let (password_file, bek_out) = (whole(password_file), whole(bek_out));
+        let recovery_password_file = whole(recovery_password_file);
         let lines = [
             format!("from {from:?} to {to:?} dataset {dataset:?} plan {plan:?}"),
             format!("session {session} type {kind:?} disposition {disposition}"),

@@ -166,7 +166,7 @@ impl Planned {
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn save(self, journal: &Path, job_out: &Path) -> Result<Session, Failure> {
+    pub fn save(self, journal: &Path, arguments: &PackArguments) -> Result<Session, Failure> {
         let (mut drives, mut blueprints) = (Vec::new(), Vec::new());
         for (candidate, blueprint) in self.candidates.iter().zip(self.distribution.drives) {
             if let Some(blueprint) = blueprint {
@@ -175,10 +175,11 @@ impl Planned {
             }
         }
         let frozen = Frozen {
-            job_out: absolute(job_out),
+            job_out: absolute(&arguments.outputs.job_out),
             drives,
             nowhere: self.distribution.nowhere.iter().map(|item| item.0).collect(),
             unreadable: self.unreadable,
+            choices: arguments.frozen_choices(),
         };
         Session::save(journal, self.work, frozen, &blueprints)
     }
@@ -314,11 +315,9 @@ fn check_rules(
 
 /// An image inside a source would be packed into itself.
 fn check_apart(inputs: &Inputs, candidates: &[Candidate]) -> Result<(), Failure> {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
     for candidate in candidates.iter().filter(|candidate| candidate.is_image) {
-        let image = candidate.path.parent().map(real).unwrap_or_default();
         for source in &inputs.sources {
-            if image.starts_with(real(&source.from)) {
+            if is_within(&candidate.path, &source.from) {
                 return Err(Failure::usage(anyhow!(
                     "{} lies inside the source {}: put the image elsewhere, or it would be packed into itself",
                     candidate.path.display(),
@@ -328,6 +327,16 @@ fn check_apart(inputs: &Inputs, candidates: &[Candidate]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Whether a path that need not be there leads into that directory, or to that very file.
+fn is_within(path: &Path, source: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
+    let path = absolute(path);
+    // What stands at the path may be a link, and what its folder is reached by may be one.
+    let by_folder = path.parent().zip(path.file_name()).map(|(folder, name)| real(folder).join(name));
+    let source = real(source);
+    by_folder.is_some_and(|path| path.starts_with(&source)) || real(&path).starts_with(&source)
 }
 
 fn check_distinct(candidates: &[Candidate]) -> Result<(), Failure> {
@@ -511,4 +520,26 @@ fn holes(work: &Work) -> BTreeMap<u32, Vec<Range<u64>>> {
         }
     }
     holes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_in_a_source_is_seen_however_both_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("src/sub")).unwrap();
+        std::fs::write(path("src/a.img"), "x").unwrap();
+        std::os::unix::fs::symlink(path("src"), path("link")).unwrap();
+        for image in ["src/a.img", "src/new.img", "src/sub/new.img", "link/new.img", "src/sub/../new.img"] {
+            assert!(is_within(&path(image), &path("src")), "{image}");
+        }
+        assert!(is_within(&path("src/a.img"), &path("src/a.img")), "the source itself");
+        assert!(is_within(&path("src/a.img"), &path("link/a.img")));
+        assert!(!is_within(&path("a.img"), &path("src")) && !is_within(&path("srcs/a.img"), &path("src")));
+        // A bare name lies in the working directory.
+        assert!(is_within(Path::new("a.img"), Path::new(".")));
+    }
 }

@@ -20,6 +20,7 @@ use manifest::BitlockerKey;
 use model::DriveId;
 use serde::{Deserialize, Serialize};
 
+use super::arguments::CipherWord;
 use super::blueprint::{Blueprint, write_whole};
 use super::candidate::Candidate;
 use crate::failure::Failure;
@@ -48,6 +49,24 @@ pub struct Frozen {
     pub nowhere: Vec<u32>,
     /// Sources that could not be read when they were looked at.
     pub unreadable: u64,
+    /// How the drives are made.
+    pub choices: FrozenChoices,
+}
+
+/// What was chosen when the session began: all its drives are made so, whichever run makes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrozenChoices {
+    /// How the volumes are encrypted.
+    pub cipher: CipherWord,
+    /// Whether all of them is.
+    pub whole_surface: bool,
+    /// Holds a password that opens them too.
+    pub password_file: Option<PathBuf>,
+    /// Where startup keys go.
+    pub bek_folder: Option<PathBuf>,
+    /// Whether all data is read back at the end.
+    pub verify: bool,
 }
 
 /// A drive of a frozen session.

@@ -13,8 +13,8 @@ use crate::console::Console;
 /// Items that are named one by one.
 const NAMED_MAX: usize = 100;
 
-/// Tells how a session ended; whether everything that was asked for is on the drives.
-pub fn tell(session: &Session, drives: &[Packed], journal: &Path, console: &Console) -> bool {
+/// Tells how a session ended; how many of the files that were asked for are not on the drives.
+pub fn tell(session: &Session, drives: &[Packed], journal: &Path, console: &Console) -> u64 {
     let mut missing = session.frozen.unreadable;
     for (packed, frozen) in drives.iter().zip(&session.frozen.drives) {
         missing += packed.left_out.len() as u64;
@@ -60,7 +60,7 @@ pub fn tell(session: &Session, drives: &[Packed], journal: &Path, console: &Cons
         "journal": journal,
     });
     console.result("packed", &text, fields);
-    missing == 0
+    missing
 }
 
 fn drive(packed: &Packed, path: &Path, console: &Console) {
