@@ -7,7 +7,7 @@
 //! | to change | open |
 //! | --- | --- |
 //! | an argument | [`arguments`] |
-//! | which drives may be written | [`candidate`] |
+//! | which drives may be written | [`candidate`], [`consent`] |
 //! | which drive takes what | [`distribute`] |
 //! | where it lies on the volume | [`layout`] |
 //! | what happens to one drive, step by step | [`drive`], [`checkpoints`], [`finish`] |
@@ -20,6 +20,7 @@ pub mod arguments;
 pub mod blueprint;
 pub mod candidate;
 pub mod checkpoints;
+pub mod consent;
 pub mod digest;
 pub mod distribute;
 pub mod drive;
@@ -51,10 +52,10 @@ use proof::secrets::SecretFiles;
 
 use self::arguments::PackArguments;
 use self::blueprint::{Blueprint, Mode, write_whole};
-use self::drive::{Choices, Job, Packed};
+use self::drive::{Choices, Job, Packed, Wipe};
 use self::existing::Existing;
 use self::plan::Planned;
-use self::session::Session;
+use self::session::{FrozenDrive, Session};
 use self::spool::Spool;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -220,6 +221,7 @@ fn pack_drives(
             id,
             path: frozen.path.clone(),
             is_image: frozen.is_image,
+            consent: frozen.consent.as_ref(),
             spool_path: session.spool_path(index),
             key: session.keys.get(index).cloned().flatten(),
             choices,
@@ -348,6 +350,24 @@ fn check_invisible(path: &Path, record: Option<&DriveRecord>, blueprint: &Bluepr
     ))
 }
 
+/// Makes nothing on a drive of a session that is given up look whole.
+fn wipe(
+    frozen: &FrozenDrive,
+    drive: &DriveId,
+    blueprint: &Blueprint,
+    console: &Console,
+) -> Result<(), Failure> {
+    let path = frozen.path.display();
+    match drive::wipe(&frozen.path, frozen.is_image, drive, blueprint)? {
+        Wipe::Wiped => {}
+        Wipe::Gone => console.note(&format!("{path} is not there any more: nothing was wiped")),
+        Wipe::Foreign => console.warn(&format!(
+            "{path} was NOT wiped: it has another partition table than the one this pack made"
+        )),
+    }
+    Ok(())
+}
+
 /// Gives up the journal's interrupted session.
 fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
     let (mut journal, state) = Journal::open(path).map_err(Failure::usage)?;
@@ -363,9 +383,15 @@ fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
         for (index, frozen) in session.frozen.drives.iter().enumerate() {
             let drive = session.drive_id(index)?;
             let blueprint = session.blueprint(index)?;
-            check_invisible(&frozen.path, state.drives.get(&drive), &blueprint)?;
-            drive::wipe(&frozen.path, &blueprint)?;
-            let was_packed = state.drives.get(&drive).is_some_and(|record| record.entry.is_some());
+            let record = state.drives.get(&drive);
+            check_invisible(&frozen.path, record, &blueprint)?;
+            let is_begun = record.is_some_and(|record| {
+                matches!(record.phase, Some(Phase::Prepared | Phase::Sealing | Phase::Packed))
+            });
+            if blueprint.mode == Mode::New && is_begun {
+                wipe(frozen, &drive, &blueprint, console)?;
+            }
+            let was_packed = record.is_some_and(|record| record.entry.is_some());
             let noted = match blueprint.mode {
                 Mode::New => journal.drive(&drive, Phase::Wiped),
                 // Where files were to be added, the drive is what its last session made of it.
@@ -376,10 +402,18 @@ fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
         }
     }
     journal.session(&id, SessionState::Aborted).map_err(Failure::fatal)?;
-    if let Ok(session) = session {
-        session.remove();
-    }
-    let text = format!("session {id} is given up; nothing on its drives looks whole");
+    let said = match session {
+        Ok(session) => {
+            session.remove();
+            "nothing on its drives looks whole"
+        }
+        // Where its drives are is not known, and what is on them neither.
+        Err(failure) => {
+            console.warn(&proof::chain(&*failure.cause));
+            "its files beside the journal were not whole, so that NO drive was wiped"
+        }
+    };
+    let text = format!("session {id} is given up; {said}");
     console.result("aborted", &text, serde_json::json!({ "session": id.as_str() }));
     Ok(Exit::Success)
 }

@@ -329,13 +329,15 @@ fn a_session_is_added_to_a_packed_drive_and_what_was_there_stays() {
     };
     let refused = ends_with(bench.driveprep(&["pack", "--from", "src", "--to", "other"]), 2);
     assert!(refused.contains("--session"), "{refused}");
-    let before = bench.job().manifest_hash;
+    let (before, first) = (bench.job().manifest_hash, bench.checkpoints().len());
     if kill_when(add(), || bench.checkpoints().len() >= 4) {
         // Until the last step the drive is what its first session made of it.
         assert_eq!(bench.open().entries.len(), 3);
     }
     ends_with(add(), 0);
     assert_ne!(bench.job().manifest_hash, before);
+    let added = &bench.checkpoints()[first..];
+    assert!(added.is_sorted(), "a volume that nobody wrote to goes on where it was: {added:?}");
     let drive = bench.open();
     assert_eq!(drive.entries.len(), expected.len());
     for (path, content) in &expected {
@@ -535,5 +537,91 @@ fn an_added_session_that_became_visible_is_ended_and_not_aborted() {
     assert!(text.contains("--resume"), "{text}");
     ends_with(bench.driveprep(&["pack", "--resume", "--journal", "drive.jrn"]), 0);
     assert_eq!(bench.job().manifest_hash, job);
+    assert_eq!(bench.open().entries.len(), 6);
+}
+
+/// Makes a drive's blueprint, or what was found on the drive, another one than the last run's.
+fn change_fingerprint(bench: &Bench) {
+    let path = bench.path("drive.jrn.0.plan");
+    let mut plan: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    plan["fingerprint"] = 1.into();
+    fs::write(&path, plan.to_string()).unwrap();
+}
+
+#[test]
+fn what_came_to_an_images_path_since_is_neither_destroyed_nor_wiped() {
+    let bench = Bench::new();
+    bench.source("f", 20 << 20);
+    if !kill_when(bench.pack(&[]), || bench.journal_text().contains("State: Prepared")) {
+        println!("skipped: what_came_to_an_images_path_since_is_neither_destroyed_nor_wiped: too fast");
+        return;
+    }
+    fs::rename(bench.path("drive.img"), bench.path("ours")).unwrap_or_default();
+    fs::write(bench.path("drive.img"), "theirs").unwrap();
+    let text = ends_with(bench.pack(&[]), Exit::WrongDrive.code().into());
+    assert!(text.contains("--abort") && text.contains("nothing on it was touched"), "{text}");
+    let text = ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 0);
+    assert!(text.contains("NOT wiped"), "{text}");
+    assert_eq!(fs::read(bench.path("drive.img")).unwrap(), b"theirs");
+}
+
+#[test]
+fn a_drive_that_cannot_be_wiped_keeps_its_session_from_being_given_up() {
+    let bench = Bench::new();
+    bench.source("f", 20 << 20);
+    if !kill_when(bench.pack(&[]), || bench.journal_text().contains("State: Prepared")) {
+        println!("skipped: a_drive_that_cannot_be_wiped_keeps_its_session_from_being_given_up: too fast");
+        return;
+    }
+    let abort = || bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]);
+    let _ = fs::remove_file(bench.path("drive.img"));
+    fs::create_dir(bench.path("drive.img")).unwrap();
+    let text = ends_with(abort(), Exit::Retryable.code().into());
+    assert!(text.contains("drive.img (S1) was not wiped"), "{text}");
+    assert_eq!(phase_of(&bench, "S1"), Some(Phase::Prepared));
+    fs::remove_dir(bench.path("drive.img")).unwrap();
+    let text = ends_with(abort(), 0);
+    assert!(text.contains("not there any more"), "{text}");
+}
+
+#[test]
+fn a_drive_that_would_be_laid_out_otherwise_is_not_gone_on_with() {
+    let bench = Bench::new();
+    for index in 0..8 {
+        bench.source(&format!("{index}"), 16 << 20);
+    }
+    let pack = || bench.pack(&["--checkpoint-mib", "1", "--buffer-mib", "16"]);
+    if !kill_when(pack(), || bench.checkpoints().len() >= 2) {
+        println!("skipped: a_drive_that_would_be_laid_out_otherwise_is_not_gone_on_with: too fast");
+        return;
+    }
+    change_fingerprint(&bench);
+    let text = ends_with(pack(), Exit::NotRetryable.code().into());
+    assert!(text.contains("--abort"), "{text}");
+}
+
+#[test]
+fn files_that_changed_in_place_are_not_gone_on_with() {
+    let bench = Bench::new();
+    packed_once(&bench);
+    fs::write(bench.path("key"), bench.job().bitlocker_key.unwrap().expose()).unwrap();
+    let in_place = || {
+        let mut command = bench.driveprep(&["pack", "--in-place", "--drive", "drive.img", "--serial", "S1"]);
+        command.args(["--recovery-password-file", "key", "--from", "session#1", "--to", "new/x"]);
+        command.args(["--session", "place", "--type", "block"]);
+        command
+    };
+    let prepared = || bench.journal_text().matches("State: Prepared").count();
+    if !kill_when(in_place(), || prepared() >= 2) {
+        println!("skipped: files_that_changed_in_place_are_not_gone_on_with: the pack was faster");
+        return;
+    }
+    let path = bench.path("drive.jrn.0.plan");
+    let plan = fs::read(&path).unwrap();
+    change_fingerprint(&bench);
+    let text = ends_with(in_place(), Exit::NotRetryable.code().into());
+    assert!(text.contains("--abort"), "{text}");
+    fs::write(&path, plan).unwrap();
+    ends_with(in_place(), 0);
     assert_eq!(bench.open().entries.len(), 6);
 }

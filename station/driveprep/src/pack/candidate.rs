@@ -16,6 +16,7 @@ use manifest::BitlockerKey;
 use model::{DriveId, Exit};
 use zeroize::Zeroizing;
 
+use super::consent::Consent;
 use crate::failure::Failure;
 use crate::work::{DriveTarget, Encryption, ExistingKey, Formatting};
 
@@ -37,6 +38,8 @@ pub struct Candidate {
     pub is_image: bool,
     /// What will be destroyed, for a person; `None` when nothing is there.
     pub destroys: Option<String>,
+    /// What stands there, where it is made anew.
+    pub consent: Option<Consent>,
     /// What opens its volume, which stays as it is but for what is added; `None` for a drive that is
     /// made anew.
     pub key: Option<Arc<BitlockerKey>>,
@@ -122,6 +125,7 @@ fn existing_volume(offered: &DriveTarget, key: BitlockerKey) -> Result<Candidate
         sector_bytes: identity.logical_sector_bytes,
         is_image,
         destroys: None,
+        consent: None,
         key: Some(Arc::new(key)),
     })
 }
@@ -192,8 +196,13 @@ fn image(
         sector_bytes,
         is_image: true,
         destroys,
+        consent: Some(stands(&offered.path)?),
         key: None,
     })
+}
+
+fn stands(path: &Path) -> Result<Consent, Failure> {
+    Consent::look(path).with_context(|| format!("looking at {}", path.display())).map_err(Failure::fatal)
 }
 
 fn check_length(path: &str, length_bytes: u64) -> Result<(), Failure> {
@@ -225,6 +234,7 @@ fn device(offered: &DriveTarget, identity: &Identity) -> Result<Candidate, Failu
         DecimalBytes(identity.length_bytes),
         contents(&offered.path)
     );
+    let consent = stands(&offered.path)?;
     let typed = match &offered.serial {
         Some(serial) => serial.clone(),
         None => ask_for_serial(&destroys)?,
@@ -240,6 +250,7 @@ fn device(offered: &DriveTarget, identity: &Identity) -> Result<Candidate, Failu
         sector_bytes: identity.logical_sector_bytes,
         is_image: false,
         destroys: Some(destroys),
+        consent: Some(consent),
         key: None,
     })
 }

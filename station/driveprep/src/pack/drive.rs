@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,18 +20,17 @@ use anyhow::{Context, anyhow};
 use bitlocker::format::{self, Coverage, Formatter, prepare_drive};
 use bitlocker::{Method, Password, RecoveryPassword};
 use block::partitions::{Guid, PartitionKind, wipe_tables, write_gpt};
-use block::{
-    FileDevice, Target, WriteAt, WriteError, WriteErrorKind, WriteWindow, identify, partition_table,
-};
+use block::{Target, WriteAt, WriteError, WriteErrorKind, WriteWindow, identify, partition_table};
 use manifest::{BitlockerKey, JobEntry};
 use model::{DriveId, Exit};
 use proof::proven::ProvenManifest;
 
 use super::blueprint::{Blueprint, Mode};
 use super::checkpoints::{Checkpoints, CopyError};
+use super::consent::Consent;
 use super::existing::{Existing, VolumePlace, Writer};
 use super::finish;
-use super::in_place::DriveFiles;
+use super::in_place::{self, DriveFiles};
 use super::layout::{Frame, Layout, fingerprint};
 use super::pipeline::{Buffers, Pipeline};
 use super::slab::{Cutter, Slab};
@@ -70,6 +70,8 @@ pub struct Job<'a> {
     pub path: PathBuf,
     /// Whether it is an image file.
     pub is_image: bool,
+    /// What stood there when it was agreed that it is made anew.
+    pub consent: Option<&'a Consent>,
     /// Where its spool is.
     pub spool_path: PathBuf,
     /// What opens a volume that is there already; the journal's key comes first.
@@ -154,7 +156,10 @@ impl Job<'_> {
             None => self.new_keys(journal, &frame)?,
         };
         let goes_on = spool.next_slab() > 0;
-        let target = Arc::new(self.open(goes_on)?);
+        if goes_on {
+            self.check_layout(&layout)?;
+        }
+        let target = Arc::new(self.open(&frame, goes_on)?);
         self.begin(&target, &frame, goes_on)?;
         let Frame { partition, .. } = frame;
         let place = VolumePlace { start_bytes: partition.start_bytes, length_bytes: partition.length_bytes };
@@ -188,8 +193,10 @@ impl Job<'_> {
         let layout = Layout::new(self.work, self.blueprint, maker);
         let layout = layout.map_err(|error| Failure::new(Exit::NotRetryable, error))?;
         let number = self.blueprint.number;
-        let is_same =
-            self.blueprint.mode == Mode::InPlace || fingerprint(&layout) == self.blueprint.fingerprint;
+        let is_same = match self.blueprint.mode {
+            Mode::InPlace => self.check_in_place(&existing)?,
+            Mode::New | Mode::Added => fingerprint(&layout) == self.blueprint.fingerprint,
+        };
         let spool = match Spool::reopen(&self.spool_path, number) {
             Ok(spool) if is_same => spool,
             Ok(_) | Err(_) => Spool::create(&self.spool_path, number).map_err(Failure::fatal)?,
@@ -211,6 +218,21 @@ impl Job<'_> {
             existing: Some(existing),
             previous,
         })
+    }
+
+    /// In place, what was hashed holds only as long as the files are what they were.
+    fn check_in_place(&self, existing: &Existing) -> Result<bool, Failure> {
+        let found = in_place::fingerprint(self.work, existing.files(), self.blueprint.item_ids());
+        if found == self.blueprint.fingerprint {
+            return Ok(true);
+        }
+        Err(Failure::new(
+            Exit::NotRetryable,
+            anyhow!(
+                "files on {} were changed since the session was planned. Give it up with --abort, and begin again",
+                self.path.display()
+            ),
+        ))
     }
 
     /// Makes the keys and saves them; nothing is written to the drive.
@@ -282,19 +304,15 @@ impl Job<'_> {
     }
 
     /// Opens the drive for writing, and makes sure that it is the one.
-    fn open(&self, goes_on: bool) -> Result<Target, Failure> {
+    fn open(&self, frame: &Frame, goes_on: bool) -> Result<Target, Failure> {
         let Blueprint { drive_bytes, sector_bytes, .. } = *self.blueprint;
-        if self.is_image && !goes_on {
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    let cause = anyhow!(error).context(format!("replacing {}", self.path.display()));
-                    return Err(Failure::fatal(cause));
-                }
-                _ => {}
-            }
-            return Target::create_image(&self.path, drive_bytes, sector_bytes).map_err(Failure::fatal);
-        }
         self.check_identity()?;
+        if !goes_on {
+            self.check_consent()?;
+        }
+        if self.is_image && !goes_on {
+            self.new_image(frame)?;
+        }
         let target = Target::open(&self.path).map_err(|error| Failure::new(Exit::Retryable, error))?;
         let target = target.with_sector_bytes(sector_bytes);
         target.check_room(drive_bytes).map_err(|error| Failure::new(Exit::WrongDrive, error))?;
@@ -309,6 +327,66 @@ impl Job<'_> {
             ));
         }
         Ok(target)
+    }
+
+    /// Puts an image with our partition table into the place of what was there, in one step: whatever
+    /// happens, what is at the path is what was agreed on, or ours.
+    fn new_image(&self, frame: &Frame) -> Result<(), Failure> {
+        let Blueprint { drive_bytes, sector_bytes, .. } = *self.blueprint;
+        let begun = begun_path(&self.path, self.blueprint);
+        let make = || {
+            remove_if_there(&begun)?;
+            let target = Target::create_image(&begun, drive_bytes, sector_bytes)?;
+            write_gpt(&target, &frame.table)?;
+            target.flush()?;
+            Ok(fs::rename(&begun, &self.path)?)
+        };
+        make().map_err(|error: anyhow::Error| {
+            // It is in nobody's way; the next run replaces it.
+            let _ = fs::remove_file(&begun);
+            finish::failed(self, error.context(format!("making the image {}", self.path.display())))
+        })
+    }
+
+    /// What is replaced must be what was agreed on when the session began, or what it made itself.
+    fn check_consent(&self) -> Result<(), Failure> {
+        let found = Consent::look(&self.path)
+            .with_context(|| format!("looking at {}", self.path.display()))
+            .map_err(|error| Failure::new(Exit::Retryable, error))?;
+        if Some(&found) == self.consent || self.is_begun() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::WrongDrive,
+            anyhow!(
+                "{} is not what it was when this pack began, and nothing on it was touched. Bring back what was \
+                 there; or give up the session with --abort and begin another, which for an image file takes \
+                 --overwrite",
+                self.path.display()
+            ),
+        ))
+    }
+
+    /// Whether an earlier run came as far as this pack's partition table.
+    fn is_begun(&self) -> bool {
+        Target::open(&self.path).is_ok_and(|target| {
+            is_ours(&target.with_sector_bytes(self.blueprint.sector_bytes), self.blueprint)
+        })
+    }
+
+    /// What was copied lies where the last run's layout had it.
+    fn check_layout(&self, layout: &Layout) -> Result<(), Failure> {
+        if fingerprint(layout) == self.blueprint.fingerprint {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::NotRetryable,
+            anyhow!(
+                "this driveprep lays out {} otherwise than the one that began it. Go on with that one, or give up \
+                 the session with --abort",
+                self.path.display()
+            ),
+        ))
     }
 
     /// A device must still be the one; it may have another name by now.
@@ -338,7 +416,8 @@ impl Job<'_> {
             // The last run may have come as far as the boot sector.
             erase_head(target, frame)
         } else if self.is_image {
-            write_gpt(target, &frame.table).map(drop).map_err(anyhow::Error::from)
+            // It came with its table.
+            Ok(())
         } else {
             prepare_drive(target, target, &frame.table).map(drop).map_err(anyhow::Error::from)
         };
@@ -464,25 +543,66 @@ impl WriteAt for Nowhere {
     }
 }
 
-/// Makes nothing on a drive look whole: for a session that is given up.
+/// What became of a drive that shall be wiped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wipe {
+    /// Nothing on it looks whole.
+    Wiped,
+    /// The image file is gone, and with it what was on it.
+    Gone,
+    /// It is not what the pack began; it was left alone.
+    Foreign,
+}
+
+/// Makes nothing on a drive look whole that is made anew: for a session that is given up.
 ///
 /// # Errors
-/// When the drive refuses.
-pub fn wipe(path: &Path, blueprint: &Blueprint) -> Result<(), Failure> {
-    if blueprint.mode != Mode::New || FileDevice::open(path).is_err() {
-        // What was added is in no index yet; and where nothing is, nothing looks whole.
-        return Ok(());
+/// When the drive is not there, or refuses.
+pub fn wipe(path: &Path, is_image: bool, id: &DriveId, blueprint: &Blueprint) -> Result<Wipe, Failure> {
+    let again = |error: anyhow::Error| {
+        let context = format!(
+            "{} ({id}) was not wiped, and may look whole. Connect it and give the command again",
+            path.display()
+        );
+        Failure::new(Exit::Retryable, error.context(context))
+    };
+    if is_image {
+        remove_if_there(&begun_path(path, blueprint)).map_err(|error| again(error.into()))?;
+        if fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(Wipe::Gone);
+        }
+    } else {
+        let identity = identify(path).map_err(|error| again(error.into()))?;
+        let found = identity.serial.as_deref().and_then(|serial| DriveId::new(serial).ok());
+        if found.as_ref() != Some(id) {
+            return Err(again(anyhow!("another drive is connected there")));
+        }
     }
-    let target = Target::open(path).map_err(|error| Failure::new(Exit::Retryable, error))?;
+    let target = Target::open(path).map_err(|error| again(error.into()))?;
+    let target = target.with_sector_bytes(blueprint.sector_bytes);
     let frame = Frame::new(blueprint).map_err(Failure::fatal)?;
     if !is_ours(&target, blueprint) {
-        // It was never begun, or is somebody else's by now.
-        return Ok(());
+        return Ok(Wipe::Foreign);
     }
     let wiped = erase_head(&target, &frame).and_then(|()| Ok(wipe_tables(&target, &frame.table)?));
     wiped
+        .map(|()| Wipe::Wiped)
         .with_context(|| format!("wiping {}", path.display()))
         .map_err(|error| Failure::new(Exit::MediaErrors, error))
+}
+
+/// Where an image is until it has its partition table: a name that only this blueprint has.
+fn begun_path(path: &Path, blueprint: &Blueprint) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:016x}.begun", blueprint.number));
+    name.into()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the drive has the partition that this blueprint made.

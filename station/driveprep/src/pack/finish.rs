@@ -89,7 +89,17 @@ pub fn adopt(
     manifest_hash: HashText,
 ) -> Result<Packed, Failure> {
     let told = told(job, spool).map_err(Failure::fatal)?;
-    let (target, _) = existing.writer(&job.path)?;
+    let (target, writer) = existing.writer(&job.path)?;
+    // The last run may have been cut off before its flush: what counts is what the medium has.
+    writer.flush().map_err(|error| job.write_failed(error.kind, error.into()))?;
+    target.forget_cached();
+    let existing = &Existing::open(&job.path, &existing.key())?;
+    if !existing.has_manifest(manifest_hash) {
+        return Err(Failure::new(
+            Exit::VerificationFailed,
+            anyhow!("{} does not read back as it was written", job.path.display()),
+        ));
+    }
     let entry = JobEntry {
         drive_id: job.id.clone(),
         bitlocker_key: Some(existing.key()),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use md5::{Digest, Md5};
 use ntfs::{Entry, StreamContent, Volume};
 
 use super::layout::MANIFEST_NAME;
@@ -169,6 +170,36 @@ pub fn drive_order(work: &Work, volume: &Volume) -> Vec<ItemId> {
     items
 }
 
+/// Tells whether the items are still the files that they were: which they are, how long, when they were
+/// written to, and where they lie.
+pub fn fingerprint(work: &Work, volume: &Volume, items: impl Iterator<Item = ItemId>) -> u64 {
+    let mut md5 = Md5::new();
+    for item in items {
+        let known = file_facts(volume, &work.item(item).drive_path());
+        // A file that is not there is a fact as well.
+        let facts = known.unwrap_or_default();
+        for number in [u64::from(item.0), facts.len() as u64].into_iter().chain(facts) {
+            md5.update(number.to_le_bytes());
+        }
+    }
+    let digest: [u8; 16] = md5.finalize().into();
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn file_facts(volume: &Volume, path: &str) -> Option<Vec<u64>> {
+    let file = volume.resolve(path).ok()?;
+    let stream = volume.stream(file, None).ok()?;
+    let modified = volume.times(file).ok()?.map_or(0, |times| times.modified.0);
+    let mut facts = vec![file.record, file.sequence.into(), stream.length_bytes, modified];
+    if let StreamContent::Extents(extents) = &stream.content {
+        facts.extend(extents.iter().flat_map(|extent| {
+            // No extent begins at the volume's last byte.
+            [extent.file_offset_bytes, extent.length_bytes, extent.volume_offset_bytes.unwrap_or(u64::MAX)]
+        }));
+    }
+    Some(facts)
+}
+
 /// The items' bytes, read from the drive.
 pub struct DriveFiles<'a> {
     /// The items.
@@ -181,9 +212,14 @@ impl Sources for DriveFiles<'_> {
     fn read(&self, pieces: &[Piece], buffer: &mut [u8]) -> Result<(), SourceFault> {
         let Some(first) = pieces.first() else { return Ok(()) };
         let failed = |error: &dyn std::error::Error| SourceFault::OnDrive(proof::chain(error));
-        let path = self.work.item(first.item).drive_path();
+        let item = self.work.item(first.item);
+        let path = item.drive_path();
         let file = self.volume.resolve(&path).map_err(|error| failed(&error))?;
         let stream = self.volume.stream(file, None).map_err(|error| failed(&error))?;
+        let (planned_bytes, found_bytes) = (item.length_bytes(), stream.length_bytes);
+        if planned_bytes != found_bytes {
+            return Err(SourceFault::Length { planned_bytes, found_bytes });
+        }
         for piece in pieces.iter().filter(|piece| !piece.is_hole) {
             let mut rest = &mut buffer[piece.at..][..piece.length];
             let mut at = piece.file_offset_bytes;

@@ -344,12 +344,16 @@ impl Draft<'_> {
     }
 }
 
-/// Tells two layouts apart: a digest of the places of all files.
+/// Tells two layouts apart: a digest of the places of all files, and of the volume that is added to.
 pub fn fingerprint(layout: &Layout) -> u64 {
     let places = layout.all_files().flat_map(|file| layout.places(file));
     let numbers =
         places.flat_map(|place| [place.file_offset_bytes, place.volume_offset_bytes, place.length_bytes]);
-    let md5 = numbers.fold(Md5::new(), |md5, number| md5.chain_update(number.to_le_bytes()));
+    let base = layout.plan.base();
+    let begun = base
+        .iter()
+        .fold(Md5::new(), |md5, part| md5.chain_update((part.len() as u64).to_le_bytes()).chain_update(part));
+    let md5 = numbers.fold(begun, |md5, number| md5.chain_update(number.to_le_bytes()));
     let digest: [u8; 16] = md5.finalize().into();
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

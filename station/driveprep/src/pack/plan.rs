@@ -450,7 +450,12 @@ impl Planner for Planning<'_> {
             }
         };
         let layout = Layout::new(self.work, &blueprint, maker)?;
-        blueprint.fingerprint = fingerprint(&layout);
+        blueprint.fingerprint = match base {
+            Base::Existing(existing) if blueprint.mode == Mode::InPlace => {
+                in_place::fingerprint(self.work, existing.files(), blueprint.item_ids())
+            }
+            Base::New(_) | Base::Existing(_) => fingerprint(&layout),
+        };
         Ok((blueprint, layout))
     }
 

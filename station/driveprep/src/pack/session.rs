@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::arguments::CipherWord;
 use super::blueprint::{Blueprint, write_whole};
 use super::candidate::Candidate;
+use super::consent::Consent;
 use crate::failure::Failure;
 use crate::work::{ItemId, Work};
 
@@ -79,6 +80,8 @@ pub struct FrozenDrive {
     pub serial: String,
     /// Whether it is an image file.
     pub is_image: bool,
+    /// What stood there when it was agreed that it is made anew.
+    pub consent: Option<Consent>,
 }
 
 impl Session {
@@ -172,10 +175,14 @@ impl Session {
 
 impl From<&Candidate> for FrozenDrive {
     fn from(candidate: &Candidate) -> FrozenDrive {
+        let path = absolute(&candidate.path);
+        // A link to a device (/dev/disk/by-id) stays right when the drive comes back under another name.
+        let path = if candidate.is_image { fs::canonicalize(&path).unwrap_or(path) } else { path };
         FrozenDrive {
-            path: fs::canonicalize(&candidate.path).unwrap_or_else(|_| absolute(&candidate.path)),
+            path,
             serial: candidate.id.to_string(),
             is_image: candidate.is_image,
+            consent: candidate.consent.clone(),
         }
     }
 }

@@ -91,6 +91,14 @@ impl VolumePlan {
         }
     }
 
+    /// Tells whether anybody wrote to the volume that is added to; the same for every new one.
+    pub fn base(&self) -> [&[u8]; 3] {
+        match self {
+            VolumePlan::New(_) => [&[]; 3],
+            VolumePlan::Added(plan, _) => plan.base(),
+        }
+    }
+
     /// Where a file's data goes, ascending.
     pub fn extents(&self, file: FileId) -> Box<dyn Iterator<Item = Extent> + '_> {
         match self {

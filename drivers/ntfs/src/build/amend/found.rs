@@ -79,6 +79,8 @@ pub(super) struct Found {
     pub(super) upcase: UpCase,
     /// The first records as they are on the volume.
     pub(super) head: Vec<u8>,
+    /// The log's restart pages.
+    pub(super) log_state: Vec<u8>,
     /// Runs of `$MFT`, and its bitmap.
     pub(super) mft_runs: Vec<Run>,
     pub(super) record_bitmap: Vec<u8>,
@@ -112,7 +114,7 @@ impl Found {
         }
         let looker =
             Looker { device: &device, geometry: &geometry, limits: &limits, mft: &mft, upcase: &upcase };
-        looker.is_at_rest()?;
+        let log_state = looker.log_at_rest()?;
         let head = looker.head()?;
         let Records { runs: mft_runs, bitmap: record_bitmap, mut obsolete } = looker.mft()?;
         let root = looker.root(&mut obsolete)?;
@@ -126,6 +128,7 @@ impl Found {
             shape: Shape { descriptor_bytes: descriptor_bytes(security), ..shape },
             limits,
             head,
+            log_state,
             mft_runs,
             record_bitmap,
             bitmap,
@@ -210,8 +213,8 @@ impl Looker<'_> {
         value.ok_or_else(|| damaged(record, FaultKind::StreamLost))
     }
 
-    /// Not dirty, and nothing waiting in the log.
-    fn is_at_rest(&self) -> Result<(), AmendError> {
+    /// Not dirty, and nothing waiting in the log: gives the pages that say so.
+    fn log_at_rest(&self) -> Result<Vec<u8>, AmendError> {
         let Value::Resident(information) = self.value(VOLUME, VOLUME_INFORMATION, &[])? else {
             return Err(damaged(VOLUME, FaultKind::StreamLost));
         };
@@ -223,7 +226,7 @@ impl Looker<'_> {
             .read(&**self.device, &mut pages, 0)
             .ok_or_else(|| damaged(LOG_FILE, FaultKind::Unreadable))?;
         match log_state(&mut pages) {
-            LogFile::Clean | LogFile::Empty => Ok(()),
+            LogFile::Clean | LogFile::Empty => Ok(pages),
             LogFile::Unclean | LogFile::Unreadable => Err(AmendError::LogOpen),
         }
     }

@@ -116,6 +116,14 @@ impl AmendPlan {
         self.plan.cluster_bytes()
     }
 
+    /// What tells whether the volume is the one that an earlier plan was made for: the first records,
+    /// which records are in use, and the log's state. Whoever mounts and writes to it changes one of
+    /// them; writing the additions' data changes none.
+    pub fn base(&self) -> [&[u8]; 3] {
+        let Found { head, record_bitmap, log_state, .. } = &self.found;
+        [head, record_bitmap, log_state]
+    }
+
     /// Where the caller writes a file's data, ascending.
     pub fn extents(&self, file: FileId) -> impl Iterator<Item = Extent> + '_ {
         self.plan.extents(file)
