@@ -101,7 +101,7 @@ pub struct SessionRecord {
     pub id: SessionId,
     /// How it stands.
     pub state: SessionState,
-    /// What was asked for, in the words of [`crate::pack::request`].
+    /// What was asked for, in the words of [`crate::pack::arguments::PackArguments::request`].
     pub request: String,
     /// How many files it could not pack, once it is complete.
     pub missing: u64,

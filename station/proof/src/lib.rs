@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | the order of the steps, a step's status | [`bring_up`] |
 //! | which bytes of a manifest are believed | [`proven`] |
-//! | how a path of the manifest becomes a file | [`file`] |
+//! | how a path of the manifest becomes a file | [`mod@file`] |
 //! | what a metadata or properties file comes to | [`side`] |
 //! | what the blocks and ranges of an entry are | [`chunk`] |
 //! | where bytes lie and in which order they are read | [`plan`], fed by [`work`] |
