@@ -1,3 +1,5 @@
+//! The pipeline against targets that fail, and every file with its digests.
+
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;

@@ -1,3 +1,5 @@
+//! Slabs cover what they must, once and in its place.
+
 use proptest::prelude::*;
 
 use super::*;
