@@ -202,7 +202,25 @@ impl Drop for Meter {
     }
 }
 
+/// A text on one line, without what would move a terminal's cursor: names may come from a drive.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{bar:24} {decimal_bytes}/{decimal_total_bytes}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_shown_moves_no_cursor() {
+        assert_eq!(
+            printable("a\u{1b}[2J\r\nb \u{e4}\u{9b}1m"),
+            "a\u{fffd}[2J\u{fffd}\u{fffd}b \u{e4}\u{fffd}1m"
+        );
+    }
 }

@@ -393,3 +393,43 @@ async fn killed_at_any_request_the_same_command_makes_the_folder_whole() -> Resu
     }
     unreachable!("a repair has an end")
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_a_drive_that_failed_as_a_whole_is_no_success() -> Result<()> {
+    let exported = Exported::new().await?;
+    let log = exported.scratch.path().join("error.xml");
+    let writer = DriveLogWriter::new(Vec::new(), DriveLogLevel::Error, &DriveId::new("EXPORTED")?)?;
+    fs::write(&log, writer.finish(DriveStatus::VolumeNotNtfs)?)?;
+    let ended = run(&mut exported.repair("--copy-log", &log))?;
+    assert_eq!((ended.code, &ended.summary()["exit_code"]), (Some(6), &6.into()), "{ended:?}");
+    assert!(ended.stdout.contains("the drive as a whole failed"), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_file_that_is_used_again_skips_no_file_and_serves_one_folder() -> Result<()> {
+    let exported = Exported::new().await?;
+    let repair = || run(&mut exported.repair("--manifest", &exported.manifest()));
+    assert_eq!(repair()?.code, Some(0));
+    // As a run leaves it that was killed behind the second file.
+    let file = exported.scratch.path().join("drive.rep");
+    let note = "[BeginUpdateRecord][2026/01/01 00:00:00.000][Type:ActivityRecord]\nActivityId: RepairChecked\n\
+                Entries: 2\n[EndUpdateRecord]\n";
+    fs::write(&file, fs::read_to_string(&file)? + note)?;
+    let ended = repair()?;
+    let summary = ended.summary();
+    assert_eq!((ended.code, &summary["checked_before"], &summary["whole"]), (Some(0), &2.into(), &3.into()));
+    assert!(ended.stdout.contains("2 files were checked by an earlier run"), "{ended:?}");
+    exported.spoil()?;
+    let ended = repair()?;
+    assert_eq!((ended.code, &ended.summary()["checked_before"]), (Some(0), &0.into()), "{ended:?}");
+    exported.assert_whole()?;
+
+    let moved = exported.scratch.path().join("moved");
+    fs::rename(exported.folder(), &moved)?;
+    fs::create_dir(exported.folder())?;
+    let ended = run(&mut exported.repair("--manifest", &moved.join("EXPORTED.manifest")))?;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("is of another repair: the folder"), "{}", ended.stderr);
+    Ok(())
+}

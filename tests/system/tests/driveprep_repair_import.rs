@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, ensure};
 use azure::{BlobHeaders, Condition};
 use bytes::Bytes;
+use manifest::log::{BlobRecord, ChunkStatuses, DriveLogLevel, DriveLogWriter};
 use manifest::{
     BlobEntry, BlobKind, BlockEntry, DriveHeader, ListHeader, ListKind, ManifestWriter, RangeEntry,
 };
+use model::status::{BlobStatus, ChunkStatus, DispositionStatus, DriveStatus};
 use model::{BlobPath, DriveId, ImportDisposition};
 use rig::endpoint::{Endpoint, EndpointConfig, Fault as Misbehaviour, Operation};
 use rig::pack::{Content, Fault, Layout, PackBlob, PackPlan, Properties};
@@ -440,6 +442,26 @@ fn entry(index: u64, blob: &PackBlob) -> Result<BlobEntry> {
     })
 }
 
+/// The manifest, and in the folder that was packed the side files that it names.
+fn manifest_of(scene: &Scene) -> Result<PathBuf> {
+    for (index, blob) in plan().blobs.iter().enumerate() {
+        if !blob.metadata.is_empty() {
+            scene.put_source(&format!("\\sides\\{index}.metadata"), METADATA.as_bytes())?;
+        }
+        if blob.properties.content_type.is_some() {
+            scene.put_source(&format!("\\sides\\{index}.properties"), PROPERTIES.as_bytes())?;
+        }
+    }
+    manifest_file(scene.scratch.path())
+}
+
+/// Changes a file that holds text.
+fn rewrite(path: &Path, from: &str, to: &str) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    ensure!(text.contains(from), "{} has no {from}", path.display());
+    Ok(fs::write(path, text.replace(from, to))?)
+}
+
 const METADATA: &str = "<Metadata><origin>rig</origin></Metadata>";
 const PROPERTIES: &str = "<Properties><Content-Type>text/plain</Content-Type></Properties>";
 
@@ -455,15 +477,7 @@ fn a_copy_log_repairs_with_the_manifest_and_says_so_without_it() -> Result<()> {
     assert_eq!((without.code, unresolved(&without).len()), (Some(10), 8), "{without:?}");
     assert!(unresolved(&without).iter().all(|(_, reason)| reason.contains("--manifest FILE")), "{without:?}");
 
-    let manifest = manifest_file(scene.scratch.path())?;
-    for (index, blob) in plan().blobs.iter().enumerate() {
-        if !blob.metadata.is_empty() {
-            scene.put_source(&format!("\\sides\\{index}.metadata"), METADATA.as_bytes())?;
-        }
-        if blob.properties.content_type.is_some() {
-            scene.put_source(&format!("\\sides\\{index}.properties"), PROPERTIES.as_bytes())?;
-        }
-    }
+    let manifest = manifest_of(&scene)?;
     let ended = run(scene.repair_by(&log).arg("--manifest").arg(&manifest))?;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_whole(&endpoint);
@@ -500,5 +514,194 @@ async fn a_repair_makes_azurite_whole_as_well() -> Result<()> {
         assert_eq!(entry.metadata, blob.metadata, "{}", blob.destination);
     }
     assert_eq!(found.blobs.len(), plan().blobs.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_blob_that_is_made_anew_has_its_good_ranges_too_after_a_kill() -> Result<()> {
+    let test = "a_page_blob_that_is_made_anew_has_its_good_ranges_too_after_a_kill";
+    let Some(drive) = drive(test)? else { return Ok(()) };
+    let endpoint = Endpoint::start(EndpointConfig { workers: 3, ..EndpointConfig::default() })?;
+    let scene = Scene::after_ingest(&drive, &endpoint)?;
+    let manifest = manifest_of(&scene)?;
+    // The log names one bad range of it, and now it is gone as a whole.
+    let account = Stand::before(&endpoint)?.account;
+    account.delete(&BlobPath::parse("disks/disk.vhd")?, &Condition::None, None).await?;
+    let repair = || -> Result<Command> {
+        let mut command = scene.repair()?;
+        command.arg("--manifest").arg(&manifest);
+        Ok(command)
+    };
+    let victim: Arc<Mutex<Option<Running>>> = Arc::default();
+    let seen = Arc::clone(&victim);
+    let kill = move |_: rig::endpoint::faults::Seen<'_>| {
+        if let Some(running) = seen.lock().unwrap().as_ref() {
+            running.kill();
+        }
+    };
+    endpoint.faults().add(Misbehaviour::call_after(kill).on(Operation::PutBlob).path("*disk.vhd"));
+    let running = {
+        let mut victim = victim.lock().unwrap();
+        victim.insert(Running::start(&mut repair()?)?).clone()
+    };
+    let first = running.wait()?;
+    ensure!(first.code.is_none(), "it was not killed: {first:?}");
+    endpoint.faults().clear();
+    // Without the manifest nobody knows the good ranges.
+    let without = run(&mut scene.repair()?)?;
+    assert_eq!(without.code, Some(10), "{without:?}");
+    assert!(unresolved(&without).iter().all(|(name, reason)| {
+        name == "disks/disk.vhd" && reason.contains("all the page ranges of the blob")
+    }));
+    let second = run(&mut repair()?)?;
+    assert_eq!(second.code, Some(0), "{second:?}");
+    assert_whole(&endpoint);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_whose_name_is_taken_and_may_not_be_overwritten_is_left_and_not_called_repaired() -> Result<()>
+{
+    let test = "a_blob_whose_name_is_taken_and_may_not_be_overwritten_is_left_and_not_called_repaired";
+    let Some(drive) = drive(test)? else { return Ok(()) };
+    let endpoint = Endpoint::start(EndpointConfig::default())?;
+    let scene = Scene::after_ingest(&drive, &endpoint)?;
+    rewrite(&scene.log("_error.xml")?, ">rename<", ">no-overwrite<")?;
+    let account = Stand::before(&endpoint)?.account;
+    let taken = BlobPath::parse("files/corrupt.bin")?;
+    let theirs = Bytes::from_static(b"theirs");
+    let md5 = digests::md5_of(&theirs);
+    account.put_blob(&taken, theirs.clone(), md5, &BlobHeaders::default(), &Condition::None).await?;
+    for (repaired, before) in [(7, 0), (0, 7)] {
+        let ended = run(&mut scene.repair()?)?;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let summary = ended.summary();
+        assert_eq!((&summary["left"], &summary["repaired"]), (&1.into(), &repaired.into()), "{summary}");
+        assert_eq!(summary["whole_before"], before, "{summary}");
+        let left: Vec<Value> = ended.events().into_iter().filter(|event| event["event"] == "left").collect();
+        assert_eq!((left.len(), &left[0]["blob_path"]), (1, &"files/corrupt.bin".into()), "{left:?}");
+    }
+    assert_eq!(account.download(&taken, None).await?, theirs);
+
+    // A copy log does not tell whether the import wrote what is there.
+    let manifest = manifest_of(&scene)?;
+    rewrite(&manifest, ">rename<", ">no-overwrite<")?;
+    fs::remove_file(scene.scratch.path().join("drive.rep"))?;
+    let ended = run(scene.repair_by(&scene.log("_CopyLog_")?).arg("--manifest").arg(&manifest))?;
+    assert_eq!((ended.code, unresolved(&ended).len()), (Some(11), 1), "{ended:?}");
+    let (name, reason) = &unresolved(&ended)[0];
+    assert!(name == "files/corrupt.bin" && reason.contains("has other content"), "{name}: {reason}");
+    Ok(())
+}
+
+#[test]
+fn two_files_that_were_packed_for_one_name_are_both_repaired() -> Result<()> {
+    let Some(drive) = drive("two_files_that_were_packed_for_one_name_are_both_repaired")? else {
+        return Ok(());
+    };
+    let endpoint = Endpoint::start(EndpointConfig::default())?;
+    let scene = Scene::after_ingest(&drive, &endpoint)?;
+    let name = "<BlobPath>files/numbered.bin<";
+    rewrite(&scene.log("_error.xml")?, name, "<BlobPath>files/corrupt.bin<")?;
+    for (repaired, before) in [(8, 0), (0, 8)] {
+        let ended = run(&mut scene.repair()?)?;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let summary = ended.summary();
+        assert_eq!((&summary["repaired"], &summary["whole_before"]), (&repaired.into(), &before.into()));
+    }
+    let account = endpoint.snapshot();
+    for (name, blob) in [("corrupt.bin", 1), ("corrupt (2).bin", 3)] {
+        let found = account.blob("files", name).with_context(|| format!("{name} is there"))?;
+        assert_eq!(found.sha256, Some(sha256(&content(&plan().blobs[blob]))), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_looks_like_the_imports_blob_is_not_taken_for_it() -> Result<()> {
+    let Some(drive) = drive("what_only_looks_like_the_imports_blob_is_not_taken_for_it")? else {
+        return Ok(());
+    };
+    let endpoint = Endpoint::start(EndpointConfig::default())?;
+    let scene = Scene::after_ingest(&drive, &endpoint)?;
+    let manifest = manifest_of(&scene)?;
+    let account = Stand::before(&endpoint)?.account;
+    // A block blob with metadata of that name is the customer's: only page blobs are marked.
+    let taken = BlobPath::parse("files/corrupt.bin")?;
+    let theirs = Bytes::from_static(b"theirs");
+    let md5 = digests::md5_of(&theirs);
+    let metadata = vec![("incomplete".to_owned(), "theirs".to_owned())];
+    let headers = BlobHeaders { metadata, ..BlobHeaders::default() };
+    account.put_blob(&taken, theirs.clone(), md5, &headers, &Condition::None).await?;
+    // A page blob that has all that was packed, and more.
+    let disk = BlobPath::parse("disks/disk.vhd")?;
+    let bytes = content(&plan().blobs[7]);
+    account.set_metadata(&disk, &[], &Condition::None, None).await?;
+    for (offset, data) in [(8 << 20, bytes[8 << 20..9 << 20].to_vec()), (4 << 20, vec![7; 512])] {
+        let data = Bytes::from(data);
+        let md5 = digests::md5_of(&data);
+        account.put_page(&disk, offset, data, md5, None).await?;
+    }
+    let ended = run(scene.repair_by(&scene.log("_CopyLog_")?).arg("--manifest").arg(&manifest))?;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(account.download(&taken, None).await?, theirs);
+    assert_eq!(account.download(&disk, Some(4 << 20..(4 << 20) + 512)).await?, vec![7; 512]);
+    let found = endpoint.snapshot();
+    for (container, name, blob) in [("files", "corrupt (2).bin", 1), ("disks", "disk (2).vhd", 7)] {
+        let entry = found.blob(container, name).with_context(|| format!("{name} is there"))?;
+        assert_eq!(entry.sha256, Some(sha256(&content(&plan().blobs[blob]))), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_and_properties_of_a_blob_that_is_there_survive_its_mending() -> Result<()> {
+    let test = "metadata_and_properties_of_a_blob_that_is_there_survive_its_mending";
+    let Some(drive) = drive(test)? else { return Ok(()) };
+    let endpoint = Endpoint::start(EndpointConfig::default())?;
+    let scene = Scene::after_ingest(&drive, &endpoint)?;
+    let account = Stand::before(&endpoint)?.account;
+    // Another service commits the good blocks of a blob, and logs it as created.
+    let plan = plan();
+    let (entry, bytes) = (entry(1, &plan.blobs[1])?, content(&plan.blobs[1]));
+    let BlobKind::Block(blocks) = &entry.kind else { unreachable!("it is packed in blocks") };
+    let path = BlobPath::parse(&entry.blob_path)?;
+    let mut ids = Vec::new();
+    for (_, block) in blocks.iter().enumerate().filter(|(index, _)| *index != 1) {
+        let range = usize::try_from(block.offset_bytes)?..;
+        let data = Bytes::copy_from_slice(&bytes[range][..usize::try_from(block.length_bytes)?]);
+        ids.push(manifest::BlockId::of_md5(&block.hash).to_base64());
+        account.put_block(&path, ids.last().context("one")?, data, block.hash, None).await?;
+    }
+    let headers = BlobHeaders {
+        content_type: Some("image/theirs".to_owned()),
+        cache_control: Some("no-cache".to_owned()),
+        metadata: vec![("mine".to_owned(), "1".to_owned())],
+        ..BlobHeaders::default()
+    };
+    account.put_block_list(&path, &ids, &headers, &Condition::None, None).await?;
+    let log = scene.scratch.path().join("other.xml");
+    let mut writer =
+        DriveLogWriter::new(Vec::new(), DriveLogLevel::Verbose, &DriveId::new("DRGTESTREPAIR")?)?;
+    let failed = [(1, ChunkStatus::Corrupted)];
+    writer.blob(&BlobRecord {
+        entry: &entry,
+        status: BlobStatus::CompletedWithErrors,
+        disposition: Some(DispositionStatus::Created),
+        renamed_to: None,
+        chunks: ChunkStatuses::Except { rest: ChunkStatus::Committed, exceptions: &failed },
+        metadata: None,
+        properties: None,
+        last_modified: None,
+        http_status: None,
+    })?;
+    fs::write(&log, writer.finish(DriveStatus::CompletedWithErrors)?)?;
+    let ended = run(&mut scene.repair_by(&log))?;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let found = account.properties(&path).await?.context("it is there")?;
+    assert_eq!(account.download(&path, None).await?, bytes);
+    assert_eq!(found.headers.metadata, headers.metadata);
+    assert_eq!(found.headers.content_type, headers.content_type);
+    assert_eq!(found.headers.cache_control, headers.cache_control);
     Ok(())
 }

@@ -15,34 +15,35 @@ use model::status::ChunkStatus;
 
 use super::import::Desk;
 use super::place::{self, Place};
+use super::record::Intent;
 use super::roots::Source;
 use super::side::{self, SideFiles};
-use super::stop::{Stop, Unresolved};
+use super::stop::{Outcome, Stop, Unresolved};
 use super::work::{Part, Visible, Work};
 use crate::account::REQUESTS_AT_ONCE;
 
 /// Memory for blocks under way; one of 100 MiB goes alone.
 const SENT_AT_ONCE_BYTES: u64 = 64 << 20;
 
-/// Repairs a block blob; gives what is still wrong with its side files.
+type Problems = Vec<(String, Unresolved)>;
+
+/// Repairs a block blob.
 ///
 /// # Errors
 /// Why it stays as it is.
-pub async fn repair(
-    desk: &Desk,
-    work: &Work,
-    blocks: &[Part<BlockEntry>],
-) -> Result<Vec<(String, Unresolved)>, Stop> {
-    match place::find(desk, work, BlobType::Block).await? {
-        Place::Skipped => Ok(Vec::new()),
-        Place::New { path, condition, .. } => put(desk, work, blocks, &path, condition).await,
+pub async fn repair(desk: &Desk, work: &Work, blocks: &[Part<BlockEntry>]) -> Result<Outcome, Stop> {
+    let problems = match place::find(desk, work, BlobType::Block).await? {
+        Place::Taken => return Ok(Outcome::Left),
+        Place::New { path, condition, .. } => {
+            put(desk, work, blocks, &path, condition, SideFiles::all_of(desk, work)).await
+        }
         Place::Begun { path, existing } => {
             let files = SideFiles::all_of(desk, work);
-            side::set(desk, &path, &existing, &files, None).await?;
-            Ok(files.problems)
+            side::set(desk, &path, &existing, &files, None).await.map(|_| files.problems)
         }
         Place::There { path, existing } => there(desk, work, blocks, &path, &existing).await,
-    }
+    };
+    problems.map(Outcome::Landed)
 }
 
 async fn there(
@@ -51,7 +52,7 @@ async fn there(
     blocks: &[Part<BlockEntry>],
     path: &BlobPath,
     existing: &BlobProperties,
-) -> Result<Vec<(String, Unresolved)>, Stop> {
+) -> Result<Problems, Stop> {
     if work.visible == Visible::Unknown || !work.parts.any_bad() {
         let files = SideFiles::bad_of(desk, work)?;
         side::set(desk, path, existing, &files, None).await?;
@@ -59,14 +60,19 @@ async fn there(
     }
     // Another service commits the good blocks of a blob; only if nothing else is there is it that.
     let committed = desk.account.block_list(path).await?.committed;
-    let good =
-        blocks.iter().filter(|block| block.status == Some(ChunkStatus::Committed)).map(|block| &block.entry);
-    if !committed.iter().map(|block| (block.id.clone(), block.length_bytes)).eq(good.map(id_and_length)) {
+    let is_good = |block: &&Part<BlockEntry>| block.status == Some(ChunkStatus::Committed);
+    let good = blocks.iter().filter(is_good).map(|block| &block.entry);
+    // A blob that was put at once has no list, and a length.
+    let good_bytes: u64 = good.clone().map(|block| block.length_bytes).sum();
+    if existing.length_bytes != good_bytes
+        || !committed.iter().map(|block| (block.id.clone(), block.length_bytes)).eq(good.map(id_and_length))
+    {
         return Err(
             Unresolved::Changed { what: format!("{path} is not what the import had committed") }.into()
         );
     }
-    put(desk, work, blocks, path, Condition::IfMatch(existing.etag.clone())).await
+    let files = side::merge(path, existing, SideFiles::all_of(desk, work));
+    put(desk, work, blocks, path, Condition::IfMatch(existing.etag.clone()), files).await
 }
 
 fn id_and_length(block: &BlockEntry) -> (String, u64) {
@@ -113,17 +119,18 @@ async fn put(
     blocks: &[Part<BlockEntry>],
     path: &BlobPath,
     condition: Condition,
-) -> Result<Vec<(String, Unresolved)>, Stop> {
+    files: SideFiles,
+) -> Result<Problems, Stop> {
     if !work.is_complete {
         return Err(Unresolved::NeedsManifest { what: "all the blocks of the blob" }.into());
     }
-    let files = SideFiles::all_of(desk, work);
     let missing = missing(desk, work, blocks, path).await?;
     if !missing.is_empty() {
         let source = desk.roots.open(&work.file_path, &desk.map)?;
         send(desk, work, path, &source, missing).await?;
     }
-    desk.record().intends(&work.blob_path, &path.to_string(), None)?;
+    let target = path.to_string();
+    desk.record().intends(work.key(), Intent { target: &target, lease: None, is_anew: false })?;
     let ids: Vec<String> = blocks.iter().map(|block| id_of(&block.entry).to_base64()).collect();
     match desk.account.put_block_list(path, &ids, &files.headers, &condition, None).await {
         Ok(_) => {}
@@ -186,8 +193,8 @@ async fn missing(
             None => {}
         }
         let landed = there.get(id.to_base64().as_str()) == Some(&block.length_bytes);
-        let is_proven = id == BlockId::of_md5(&block.hash)
-            || desk.record().has_component(&work.blob_path, block.offset_bytes);
+        let is_proven =
+            id == BlockId::of_md5(&block.hash) || desk.record().has_component(work.key(), block.offset_bytes);
         if !(landed && is_proven) {
             missing.push(*block);
         }
@@ -214,7 +221,7 @@ async fn send(
         })
         .buffer_unordered(at_once);
     while let Some(block) = sends.try_next().await? {
-        desk.record().sent(&work.blob_path, "Block", block.offset_bytes)?;
+        desk.record().sent(work.key(), "Block", block.offset_bytes)?;
         desk.moved(block.length_bytes);
     }
     Ok(())

@@ -2,19 +2,26 @@
 //!
 //! Names come from a manifest, and the folder from wherever the drive was copied to. Invariants: no
 //! symbolic link is followed below the folder, whoever put it there and whenever; a file that is
-//! replaced as a whole is the old one until it is the new one.
+//! replaced as a whole is the old one until it is the new one; nothing else is removed or replaced,
+//! not even what a run that was killed had left. Such a run leaves nothing where the file system makes
+//! files without a name (`O_TMPFILE`), and elsewhere a file whose name says what it is.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use manifest::DrivePath;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
-/// What a file being made is called until it is whole.
-const PART_SUFFIX: &str = ".drayage-part";
+/// What a file being made is called until it is whole, before its number.
+const PART_SUFFIX: &str = ".drayage-part-";
+/// So many names are tried beside those that others have; as many runs may have been killed.
+const PARTS_MAX: u32 = 9_999;
+/// Digits of such a number.
+const PART_DIGITS: usize = 4;
 
 const FOLDER_FLAGS: OFlags =
     OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
@@ -32,7 +39,8 @@ pub struct NewFile {
     /// To be written.
     pub file: File,
     parent: OwnedFd,
-    part: String,
+    /// Its name beside the other; none while it has no name at all.
+    part: Option<String>,
     name: String,
     is_placed: bool,
 }
@@ -73,15 +81,18 @@ impl Folder {
     /// When it cannot be made.
     pub fn create(&self, path: &DrivePath) -> io::Result<NewFile> {
         let (parent, name) = self.parent(path, true)?;
-        let part = format!("{}{PART_SUFFIX}", shortened(name));
-        // What a run that was killed had left.
-        match fs::unlinkat(&parent, &part, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = File::from(fs::openat(&parent, &part, flags, Mode::from_raw_mode(0o644))?);
-        Ok(NewFile { file, parent, part, name: name.to_owned(), is_placed: false })
+        let mode = Mode::from_raw_mode(0o644);
+        let unnamed = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let (file, part) = match fs::openat(&parent, ".", unnamed, mode) {
+            Ok(file) => (file, None),
+            // Each file system that has no such files says so in its own way.
+            Err(_) => {
+                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let (file, part) = beside(name, |part| fs::openat(&parent, part, flags, mode))?;
+                (file, Some(part))
+            }
+        };
+        Ok(NewFile { file: File::from(file), parent, part, name: name.to_owned(), is_placed: false })
     }
 
     /// The folder that a file is in, and its name there.
@@ -92,7 +103,7 @@ impl Folder {
         for folder in folders {
             if create {
                 match fs::mkdirat(&at, *folder, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -102,9 +113,23 @@ impl Folder {
     }
 }
 
+/// Does something under the first name beside `name` that nobody has: whosever the others are, they
+/// stay.
+fn beside<T>(name: &str, mut make: impl FnMut(&str) -> rustix::io::Result<T>) -> io::Result<(T, String)> {
+    for number in 1..=PARTS_MAX {
+        let part = format!("{}{PART_SUFFIX}{number}", shortened(name));
+        match make(&part) {
+            Ok(made) => return Ok((made, part)),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Errno::EXIST.into())
+}
+
 /// A name with room for the suffix.
 fn shortened(name: &str) -> &str {
-    let mut end = name.len().min(255 - PART_SUFFIX.len());
+    let mut end = name.len().min(255 - PART_SUFFIX.len() - PART_DIGITS);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
@@ -123,7 +148,14 @@ impl NewFile {
         {
             return Err(io::Error::other("a folder stands where the file belongs"));
         }
-        fs::renameat(&self.parent, &self.part, &self.parent, &self.name)?;
+        // Nothing without a name can replace something.
+        if self.part.is_none() {
+            let source = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let link = |part: &str| fs::linkat(fs::CWD, &source, &self.parent, part, AtFlags::SYMLINK_FOLLOW);
+            self.part = Some(beside(&self.name, link)?.1);
+        }
+        let part = self.part.as_deref().expect("it was given a name");
+        fs::renameat(&self.parent, part, &self.parent, &self.name)?;
         self.is_placed = true;
         fs::fsync(&self.parent)?;
         Ok(())
@@ -132,9 +164,9 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if !self.is_placed {
-            // If it stays, the next run removes it.
-            let _ = fs::unlinkat(&self.parent, &self.part, AtFlags::empty());
+        if let (false, Some(part)) = (self.is_placed, &self.part) {
+            // If it stays, its name says what it is.
+            let _ = fs::unlinkat(&self.parent, part, AtFlags::empty());
         }
     }
 }
@@ -163,6 +195,21 @@ mod tests {
         new.file.write_all(b"new").unwrap();
         new.place().unwrap();
         assert_eq!(std::fs::read(scratch.path().join("dir/deep/b")).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_that_has_the_name_of_an_unfinished_one_is_never_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let theirs = scratch.path().join("a.drayage-part-1");
+        std::fs::write(&theirs, "theirs").unwrap();
+        let folder = Folder::open(scratch.path()).unwrap();
+        let mut new = folder.create(&path("\\a")).unwrap();
+        new.file.write_all(b"new").unwrap();
+        new.place().unwrap();
+        drop(folder.create(&path("\\a")).unwrap());
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+        assert_eq!(std::fs::read(scratch.path().join("a")).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 2);
     }
 
     #[test]

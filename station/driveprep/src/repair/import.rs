@@ -20,13 +20,13 @@ use tokio::sync::mpsc;
 
 use super::damage::{self, Damage, Head};
 use super::path_map::PathMap;
-use super::record::{RepairFile, Subject};
+use super::record::{Key, RepairFile, Subject};
 use super::roots::Roots;
-use super::stop::{Stop, Tally, Unresolved};
+use super::stop::{Outcome, Stop, Tally, Unresolved};
 use super::work::{Parts, Work};
 use super::{block, page};
 use crate::account::{self, AccountArguments};
-use crate::console::{Console, Meter};
+use crate::console::{Console, Meter, printable};
 use crate::failure::Failure;
 
 /// Damaged blobs that were read ahead.
@@ -103,6 +103,7 @@ pub fn run(arguments: &RepairImportArguments, console: &Console) -> Result<Exit,
         command: "RepairImport",
         account: account.endpoint().to_string(),
         input: digest_of(&arguments.copy_log).map_err(Failure::usage)?,
+        folder: None,
     };
     let map = PathMap::read(arguments.path_map.as_deref()).map_err(Failure::usage)?;
     let record = RepairFile::open(&arguments.repair, &subject).map_err(Failure::usage)?;
@@ -182,28 +183,40 @@ impl Repair<'_> {
 
     async fn one(&mut self, damage: Damage) -> Result<(), Failure> {
         let Damage { blob_path, file_path, work } = damage;
-        if self.desk.record().blob(&blob_path).is_completed {
+        let noted = match &work {
+            Ok(work) => self.desk.record().blob(work.key()),
+            Err(_) => self.desk.record().blob(Key { blob_path: &blob_path, file_path: file_path.as_deref() }),
+        };
+        if noted.is_completed {
             self.tally.done_before += 1;
             return Ok(());
         }
         self.desk.meter.expect(0, 1);
         let ended = match work {
-            Ok(work) => mend(&self.desk, &work).await,
+            Ok(work) => self.mend(&work).await,
             Err(unresolved) => Err(Stop::Blob(unresolved)),
         };
         self.desk.meter.add(0, 1);
         match ended {
-            Ok(problems) if problems.is_empty() => {
-                self.desk.record().completed(&blob_path).map_err(Failure::fatal)?;
+            Ok(Outcome::Landed(problems)) if problems.is_empty() => {
                 self.tally.repaired += 1;
                 file_path.iter().for_each(|path| self.desk.map.found(path));
                 self.console.result(
                     "repaired",
-                    &format!("repaired  {blob_path}"),
+                    &format!("repaired  {}", printable(&blob_path)),
                     json!({ "blob_path": blob_path }),
                 );
             }
-            Ok(problems) => {
+            Ok(Outcome::Left) => {
+                self.tally.left += 1;
+                let reason = "the name is taken and the disposition is no-overwrite";
+                self.console.result(
+                    "left",
+                    &format!("left  {}: {reason}", printable(&blob_path)),
+                    json!({ "blob_path": blob_path, "file_path": file_path, "reason": reason }),
+                );
+            }
+            Ok(Outcome::Landed(problems)) => {
                 // The data are there; one blob is counted once.
                 problems.first().iter().for_each(|(_, problem)| self.tally.count(problem));
                 for (side_file, problem) in problems {
@@ -219,6 +232,18 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Mends a blob, and notes it when it is whole.
+    async fn mend(&self, work: &Work) -> Result<Outcome, Stop> {
+        let outcome = match &work.parts {
+            Parts::Blocks(blocks) => block::repair(&self.desk, work, blocks).await?,
+            Parts::Pages(ranges) => page::repair(&self.desk, work, ranges).await?,
+        };
+        if matches!(&outcome, Outcome::Landed(problems) if problems.is_empty()) {
+            self.desk.record().completed(work.key())?;
+        }
+        Ok(outcome)
+    }
+
     fn tell(&mut self, blob_path: &str, file_path: Option<&str>, unresolved: &Unresolved) {
         if let Some(path) = file_path.filter(|_| unresolved.is_about_the_file()) {
             self.desk.map.miss(path);
@@ -228,7 +253,7 @@ impl Repair<'_> {
             let fields = json!({ "blob_path": blob_path, "file_path": file_path, "reason": reason });
             self.console.result("unresolved", "", fields);
         } else {
-            self.console.warn(&format!("{blob_path} is not repaired: {reason}"));
+            self.console.warn(&format!("{} is not repaired: {}", printable(blob_path), printable(&reason)));
         }
     }
 
@@ -255,13 +280,14 @@ impl Repair<'_> {
             exit = Exit::NotRetryable;
         }
         let text = format!(
-            "{} repaired, {} whole before, {} not repaired",
-            tally.repaired, tally.done_before, tally.unresolved
+            "{} repaired, {} whole before, {} left as their names are taken, {} not repaired",
+            tally.repaired, tally.done_before, tally.left, tally.unresolved
         );
         let fields = json!({
             "drive_id": head.drive_id,
             "repaired": tally.repaired,
             "whole_before": tally.done_before,
+            "left": tally.left,
             "unresolved": tally.unresolved,
             "sent_bytes": moved_bytes,
             "path_map": saved,
@@ -269,12 +295,5 @@ impl Repair<'_> {
         });
         console.result("summary", &text, fields);
         Ok(exit)
-    }
-}
-
-async fn mend(desk: &Desk, work: &Work) -> Result<Vec<(String, Unresolved)>, Stop> {
-    match &work.parts {
-        Parts::Blocks(blocks) => block::repair(desk, work, blocks).await,
-        Parts::Pages(ranges) => page::repair(desk, work, ranges).await,
     }
 }

@@ -15,9 +15,10 @@ use model::BlobPath;
 
 use super::import::Desk;
 use super::place::{self, INCOMPLETE, Place, is_marked, without_mark};
+use super::record::Intent;
 use super::roots::Source;
 use super::side::{self, SideFiles};
-use super::stop::{Stop, Unresolved};
+use super::stop::{Outcome, Stop, Unresolved};
 use super::work::{Part, Visible, Work};
 
 /// Longest finite lease of the service.
@@ -27,45 +28,62 @@ const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 type Problems = Vec<(String, Unresolved)>;
 
-/// Repairs a page blob; gives what is still wrong with its side files.
+/// Repairs a page blob.
 ///
 /// # Errors
 /// Why it stays as it is.
-pub async fn repair(desk: &Desk, work: &Work, ranges: &[Part<RangeEntry>]) -> Result<Problems, Stop> {
-    let bad: Vec<RangeEntry> =
-        ranges.iter().filter(|range| range.is_bad()).map(|range| range.entry).collect();
-    match place::find(desk, work, BlobType::Page).await? {
-        Place::Skipped => Ok(Vec::new()),
+pub async fn repair(desk: &Desk, work: &Work, ranges: &[Part<RangeEntry>]) -> Result<Outcome, Stop> {
+    let problems = match place::find(desk, work, BlobType::Page).await? {
+        Place::Taken => return Ok(Outcome::Left),
         Place::New { path, condition, existing } => {
-            let all: Vec<RangeEntry> = ranges.iter().map(|range| range.entry).collect();
-            create(desk, work, &all, &path, &condition, existing.as_deref()).await
+            create(desk, work, &all_of(ranges), &path, &condition, existing.as_deref()).await
         }
-        Place::There { path, existing } => {
-            let bad = if is_marked(&existing) { bad } else { untouched(desk, &path, bad).await? };
-            let files = SideFiles::bad_of(desk, work)?;
-            if bad.is_empty() && !is_marked(&existing) {
-                side::set(desk, &path, &existing, &files, None).await?;
-                return Ok(files.problems);
-            }
-            let source = prove(desk, work, &bad).await?;
-            let lease = intend(desk, work, &path)?;
-            let held = take(desk, &path, lease).await?;
-            let now = mark(desk, &path, &existing.etag, &held.id).await?;
-            fill(desk, work, &path, &bad, source.as_ref(), &held, &now).await?;
-            finish(desk, &path, files, held).await
-        }
+        Place::There { path, existing } => there(desk, work, bad_of(ranges), &path, &existing).await,
         Place::Begun { path, existing } => go_on(desk, work, ranges, &path, &existing).await,
-    }
+    };
+    problems.map(Outcome::Landed)
 }
 
-/// Notes where the blob will be written anew, and gives the lease to do it under: the one of a run
-/// that was killed, which may still hold it, but nothing of what that run had sent.
-fn intend(desk: &Desk, work: &Work, path: &BlobPath) -> Result<LeaseId, Stop> {
+fn all_of(ranges: &[Part<RangeEntry>]) -> Vec<RangeEntry> {
+    ranges.iter().map(|range| range.entry).collect()
+}
+
+fn bad_of(ranges: &[Part<RangeEntry>]) -> Vec<RangeEntry> {
+    ranges.iter().filter(|range| range.is_bad()).map(|range| range.entry).collect()
+}
+
+/// Mends what the import left.
+async fn there(
+    desk: &Desk,
+    work: &Work,
+    bad: Vec<RangeEntry>,
+    path: &BlobPath,
+    existing: &BlobProperties,
+) -> Result<Problems, Stop> {
+    let bad = if is_marked(existing) { bad } else { untouched(desk, path, bad).await? };
+    let files = SideFiles::bad_of(desk, work)?;
+    if bad.is_empty() && !is_marked(existing) {
+        side::set(desk, path, existing, &files, None).await?;
+        return Ok(files.problems);
+    }
+    let source = prove(desk, work, &bad).await?;
+    let lease = intend(desk, work, path, false)?;
+    let held = take(desk, path, lease).await?;
+    let now = mark(desk, path, &existing.etag, &held.id).await?;
+    fill(desk, work, path, &bad, source.as_ref(), &held, &now).await?;
+    finish(desk, path, files, held).await
+}
+
+/// Notes where the blob will be written, and gives the lease to do it under: the one of a run that
+/// was killed, which may still hold it, but nothing of what that run had sent. A blob that is made
+/// anew needs its good ranges too, whoever goes on with it.
+fn intend(desk: &Desk, work: &Work, path: &BlobPath, is_anew: bool) -> Result<LeaseId, Stop> {
     let mut record = desk.record();
-    let noted = record.blob(&work.blob_path).lease.and_then(|lease| LeaseId::parse(&lease).ok());
+    let noted = record.blob(work.key()).lease.and_then(|lease| LeaseId::parse(&lease).ok());
     let lease = noted.unwrap_or_else(LeaseId::random);
-    record.forget(&work.blob_path)?;
-    record.intends(&work.blob_path, &path.to_string(), Some(lease.as_str()))?;
+    record.forget(work.key())?;
+    let target = path.to_string();
+    record.intends(work.key(), Intent { target: &target, lease: Some(lease.as_str()), is_anew })?;
     Ok(lease)
 }
 
@@ -77,31 +95,30 @@ async fn go_on(
     path: &BlobPath,
     existing: &BlobProperties,
 ) -> Result<Problems, Stop> {
-    let files = if work.visible == Visible::No {
+    let noted = desk.record().blob(work.key());
+    let files = if work.visible == Visible::No || noted.is_anew {
         SideFiles::all_of(desk, work)
     } else {
         SideFiles::bad_of(desk, work)?
     };
-    let noted = desk.record().blob(&work.blob_path).lease.and_then(|lease| LeaseId::parse(&lease).ok());
+    let lease = noted.lease.and_then(|lease| LeaseId::parse(&lease).ok());
     if !is_marked(existing) {
-        if let Some(lease) = &noted {
+        if let Some(lease) = &lease {
             // It was killed between taking the mark off and giving the lease back.
             drop(desk.account.release_lease(path, lease).await);
         }
         side::set(desk, path, existing, &files, None).await?;
         return Ok(files.problems);
     }
-    let lease = noted.unwrap_or_else(LeaseId::random);
-    let left: Vec<RangeEntry> = {
+    if noted.is_anew && !work.is_complete {
+        return Err(Unresolved::NeedsManifest { what: "all the page ranges of the blob" }.into());
+    }
+    let lease = lease.unwrap_or_else(LeaseId::random);
+    let mut left = if noted.is_anew { all_of(ranges) } else { bad_of(ranges) };
+    {
         let record = desk.record();
-        let sent = |range: &RangeEntry| record.has_component(&work.blob_path, range.offset_bytes);
-        ranges
-            .iter()
-            .filter(|range| range.is_bad())
-            .map(|range| range.entry)
-            .filter(|range| !sent(range))
-            .collect()
-    };
+        left.retain(|range| !record.has_component(work.key(), range.offset_bytes));
+    }
     let source = prove(desk, work, &left).await?;
     let held = take(desk, path, lease).await?;
     fill(desk, work, path, &left, source.as_ref(), &held, existing).await?;
@@ -121,7 +138,7 @@ async fn create(
     }
     let files = SideFiles::all_of(desk, work);
     let source = prove(desk, work, all).await?;
-    let lease = intend(desk, work, path)?;
+    let lease = intend(desk, work, path, true)?;
     let mut held = match existing {
         Some(_) => Some(take(desk, path, lease.clone()).await?),
         None => None,
@@ -176,17 +193,46 @@ async fn has_content(desk: &Desk, path: &BlobPath, range: &RangeEntry) -> Result
     }
 }
 
-/// Whether the blob that is there has all of this content.
+/// Whether the blob that is there has all of this content, and, where all of it is known, no other.
 ///
 /// # Errors
 /// When the service refuses.
-pub async fn holds(desk: &Desk, path: &BlobPath, ranges: &[Part<RangeEntry>]) -> Result<bool, Stop> {
-    for range in ranges.iter().filter(|range| range.is_bad()) {
-        if !has_content(desk, path, &range.entry).await? {
+pub async fn holds(
+    desk: &Desk,
+    path: &BlobPath,
+    ranges: &[Part<RangeEntry>],
+    is_complete: bool,
+) -> Result<bool, Stop> {
+    let mut ranges = all_of(ranges);
+    ranges.sort_unstable_by_key(|range| range.offset_bytes);
+    if is_complete {
+        let written = desk.account.page_ranges(path).await?;
+        if !written.iter().all(|written| is_covered(written, &ranges)) {
+            return Ok(false);
+        }
+    }
+    for range in &ranges {
+        if !has_content(desk, path, range).await? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether ranges in order have every byte of what was written; the service joins neighbours.
+fn is_covered(written: &PageRange, ranges: &[RangeEntry]) -> bool {
+    let end = written.offset_bytes.saturating_add(written.length_bytes);
+    let from = ranges.partition_point(|range| {
+        range.offset_bytes.saturating_add(range.length_bytes) <= written.offset_bytes
+    });
+    let mut covered = written.offset_bytes;
+    for range in ranges.get(from..).unwrap_or_default() {
+        if covered >= end || range.offset_bytes > covered {
+            break;
+        }
+        covered = covered.max(range.offset_bytes.saturating_add(range.length_bytes));
+    }
+    covered >= end
 }
 
 /// Compares the source with every hash before anything in the account is touched.
@@ -288,7 +334,7 @@ async fn fill(
     for range in ranges {
         let bytes = source.clone().read(range.offset_bytes, range.length_bytes, range.hash).await?;
         desk.account.put_page(path, range.offset_bytes, bytes, range.hash, Some(&held.id)).await?;
-        desk.record().sent(&work.blob_path, "PageRange", range.offset_bytes)?;
+        desk.record().sent(work.key(), "PageRange", range.offset_bytes)?;
         desk.moved(range.length_bytes);
     }
     Ok(())
@@ -313,4 +359,28 @@ async fn finish(desk: &Desk, path: &BlobPath, files: SideFiles, held: Held) -> R
         Err(stop) => return Err(stop),
     }
     Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_covered_only_by_ranges_without_a_gap() {
+        let hash = digests::md5_of(b"");
+        let range = |offset_bytes, length_bytes| RangeEntry { offset_bytes, length_bytes, hash };
+        let ranges = [range(0, 512), range(1_024, 512), range(1_536, 1_024)];
+        for (offset_bytes, length_bytes, expected) in [
+            (0, 512, true),
+            (1_024, 1_536, true),
+            (1_536, 512, true),
+            (0, 1_024, false),
+            (512, 512, false),
+            (1_024, 2_048, false),
+            (4_096, 512, false),
+        ] {
+            let written = PageRange { offset_bytes, length_bytes };
+            assert_eq!(is_covered(&written, &ranges), expected, "{offset_bytes} {length_bytes}");
+        }
+    }
 }

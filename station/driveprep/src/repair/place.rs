@@ -44,8 +44,8 @@ pub enum Place {
         /// As it is now.
         existing: Box<BlobProperties>,
     },
-    /// `no-overwrite`, and there is a blob.
-    Skipped,
+    /// `no-overwrite`, and there is another blob.
+    Taken,
 }
 
 /// Finds the place of a blob.
@@ -86,11 +86,18 @@ async fn choose(desk: &Desk, work: &Work, path: &BlobPath, kind: BlobType) -> Re
             return Ok(Place::There { path: name, existing: Box::new(existing) });
         }
         match work.disposition {
-            ImportDisposition::NoOverwrite => return Ok(Place::Skipped),
+            ImportDisposition::NoOverwrite if work.visible == Visible::Unknown => {
+                let what = format!(
+                    "{name} has other content, the disposition is no-overwrite, and the log does not tell \
+                     whether the import wrote it"
+                );
+                return Err(Unresolved::Changed { what }.into());
+            }
+            ImportDisposition::NoOverwrite => return Ok(Place::Taken),
             ImportDisposition::Rename => {}
             ImportDisposition::Overwrite => {
                 // A run that was killed may have left its lease; taking it again will tell.
-                let may_be_ours = desk.record().blob(&work.blob_path).lease.is_some();
+                let may_be_ours = desk.record().blob(work.key()).lease.is_some();
                 check_replaceable(&name, &existing, kind, may_be_ours)?;
                 return Ok(new(name, Some(existing)));
             }
@@ -110,10 +117,10 @@ fn new(path: BlobPath, existing: Option<BlobProperties>) -> Place {
 
 /// The blob that an earlier run of this repair was writing, if it is there.
 async fn begun(desk: &Desk, work: &Work) -> Result<Option<Place>, Stop> {
-    let Some(target) = desk.record().blob(&work.blob_path).target else { return Ok(None) };
+    let Some(target) = desk.record().blob(work.key()).target else { return Ok(None) };
     let path = destination(&target)?;
     let Some(existing) = look(desk, &path).await? else { return Ok(None) };
-    let lease = desk.record().blob(&work.blob_path).lease;
+    let lease = desk.record().blob(work.key()).lease;
     let is_half = lease.is_some_and(|lease| is_marked_by(&existing, &lease));
     let is_ours = is_half || holds(desk, work, &path, &existing).await?;
     Ok(is_ours.then(|| Place::Begun { path, existing: Box::new(existing) }))
@@ -127,18 +134,21 @@ async fn is_the_imports(
     existing: &BlobProperties,
     kind: BlobType,
 ) -> Result<bool, Stop> {
-    let is_half = is_marked(existing) && check_same(path, existing, work, kind).is_ok();
+    // Only page blobs are visible before they are whole; on others that name is the customer's own.
+    let is_half =
+        kind == BlobType::Page && is_marked(existing) && check_same(path, existing, work, kind).is_ok();
     Ok(is_half || holds(desk, work, path, existing).await?)
 }
 
 /// Whether the blob has all the content that it is to have.
 async fn holds(desk: &Desk, work: &Work, path: &BlobPath, existing: &BlobProperties) -> Result<bool, Stop> {
-    if existing.length_bytes != work.length_bytes || is_marked(existing) {
+    let is_half = existing.blob_type == BlobType::Page && is_marked(existing);
+    if existing.length_bytes != work.length_bytes || is_half {
         return Ok(false);
     }
     match (&work.parts, existing.blob_type) {
         (Parts::Blocks(blocks), BlobType::Block) => block::holds(desk, path, blocks).await,
-        (Parts::Pages(ranges), BlobType::Page) => page::holds(desk, path, ranges).await,
+        (Parts::Pages(ranges), BlobType::Page) => page::holds(desk, path, ranges, work.is_complete).await,
         (Parts::Blocks(_), BlobType::Page | BlobType::Append)
         | (Parts::Pages(_), BlobType::Block | BlobType::Append) => Ok(false),
     }

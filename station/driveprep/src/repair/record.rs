@@ -1,8 +1,8 @@
 //! The repair file: how far the repair of one drive has come. azure-import-export.md §2.7, §9.27.
 //!
 //! Append-only, in the grammar of journals ([`manifest::journal`]): first what is repaired, then a
-//! record for each blob, and for each component that was sent, keyed by blob path and offset. A
-//! record is on the disk before anything rests on it. Invariants: a torn tail is dropped; a file of
+//! record for each blob, and for each component that was sent, keyed by blob path, file path and
+//! offset. A record is on the disk before anything rests on it. Invariants: a torn tail is dropped; a file of
 //! another repair is never gone on with; one process at a time has it. No secret is in it. Names
 //! are written as JSON strings, so that any name reads back exactly.
 
@@ -25,6 +25,9 @@ const HEAD: &str = "Repair";
 const BLOB: &str = "RepairBlob";
 const COMPONENT: &str = "RepairComponent";
 const CHECKED: &str = "RepairChecked";
+const PARTS: &str = "Parts";
+/// Of a blob that is made anew.
+const ALL_PARTS: &str = "All";
 
 /// What a repair file is of. All of it has to be the same when a repair goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,39 @@ pub struct Subject {
     pub account: String,
     /// Digest of the log or the manifest that is repaired by.
     pub input: String,
+    /// The folder that is mended, and which one stands there; none when the account is mended.
+    pub folder: Option<String>,
+}
+
+/// Which blob a record is of.
+///
+/// The name alone does not tell: two files may have been packed for one name, the second of which
+/// gets another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// As the log names it.
+    pub blob_path: &'a str,
+    /// The file's path on the drive, if it is known.
+    pub file_path: Option<&'a str>,
+}
+
+type OwnedKey = (String, Option<String>);
+
+impl Key<'_> {
+    fn owned(self) -> OwnedKey {
+        (self.blob_path.to_owned(), self.file_path.map(str::to_owned))
+    }
+}
+
+/// What is about to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intent<'a> {
+    /// Under which name.
+    pub target: &'a str,
+    /// Under which lease.
+    pub lease: Option<&'a str>,
+    /// Whether the blob is made anew, so that it lacks even the parts that had landed.
+    pub is_anew: bool,
 }
 
 /// What is known of a blob.
@@ -46,6 +82,8 @@ pub struct Noted {
     pub target: Option<String>,
     /// The lease under which it is being written.
     pub lease: Option<String>,
+    /// Whether it is being made anew: all its parts have to be sent.
+    pub is_anew: bool,
 }
 
 /// Why a repair file cannot be used.
@@ -82,7 +120,8 @@ pub enum RecordError {
     },
     /// Another repair's.
     #[error(
-        "the repair file {} is of another repair: {what} was {found}, now it is {expected}; a drive has one repair file",
+        "the repair file {} is of another repair: {what} was {found}, now it is {expected}; a drive has one repair \
+         file: give another one to --repair",
         path.display()
     )]
     OtherRepair {
@@ -128,8 +167,8 @@ pub struct RepairFile {
 /// What the records say.
 #[derive(Debug, Default)]
 struct State {
-    blobs: HashMap<String, Noted>,
-    components: HashMap<String, HashSet<u64>>,
+    blobs: HashMap<OwnedKey, Noted>,
+    components: HashMap<OwnedKey, HashSet<u64>>,
     checked: u64,
 }
 
@@ -174,18 +213,21 @@ impl RepairFile {
             .map(RecordText::finish);
         let text = self.written(VOCABULARY_VERSION, head)?;
         self.append(&text)?;
-        let fields = [("Command", subject.command), ("Account", &subject.account), ("Input", &subject.input)];
+        let folder = subject.folder.as_deref().map(quoted);
+        let mut fields =
+            vec![("Command", subject.command), ("Account", &*subject.account), ("Input", &*subject.input)];
+        fields.extend(folder.as_deref().map(|folder| ("Folder", folder)));
         self.activity(HEAD, &fields)
     }
 
     /// What is noted of a blob.
-    pub fn blob(&self, blob_path: &str) -> Noted {
-        self.state.blobs.get(blob_path).cloned().unwrap_or_default()
+    pub fn blob(&self, key: Key<'_>) -> Noted {
+        self.state.blobs.get(&key.owned()).cloned().unwrap_or_default()
     }
 
     /// Whether a component was sent.
-    pub fn has_component(&self, blob_path: &str, offset_bytes: u64) -> bool {
-        self.state.components.get(blob_path).is_some_and(|offsets| offsets.contains(&offset_bytes))
+    pub fn has_component(&self, key: Key<'_>, offset_bytes: u64) -> bool {
+        self.state.components.get(&key.owned()).is_some_and(|offsets| offsets.contains(&offset_bytes))
     }
 
     /// How many entries of the manifest need no second look.
@@ -197,11 +239,11 @@ impl RepairFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn completed(&mut self, blob_path: &str) -> Result<(), RecordError> {
-        let noted = Noted { is_completed: true, ..self.blob(blob_path) };
-        self.activity(BLOB, &[("BlobPath", &quoted(blob_path)), ("State", "Completed")])?;
-        self.state.blobs.insert(blob_path.to_owned(), noted);
-        self.state.components.remove(blob_path);
+    pub fn completed(&mut self, key: Key<'_>) -> Result<(), RecordError> {
+        let noted = Noted { is_completed: true, ..self.blob(key) };
+        self.keyed(BLOB, key, &[("State", "Completed")])?;
+        self.state.blobs.insert(key.owned(), noted);
+        self.state.components.remove(&key.owned());
         Ok(())
     }
 
@@ -209,13 +251,16 @@ impl RepairFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn intends(&mut self, blob_path: &str, target: &str, lease: Option<&str>) -> Result<(), RecordError> {
-        let (blob, place) = (quoted(blob_path), quoted(target));
-        let mut fields = vec![("BlobPath", &*blob), ("State", "Writing"), ("Target", &*place)];
+    pub fn intends(&mut self, key: Key<'_>, intent: Intent<'_>) -> Result<(), RecordError> {
+        let Intent { target, lease, is_anew } = intent;
+        let place = quoted(target);
+        let mut fields = vec![("State", "Writing"), ("Target", &*place)];
         fields.extend(lease.map(|lease| ("Lease", lease)));
-        self.activity(BLOB, &fields)?;
-        let noted = self.state.blobs.entry(blob_path.to_owned()).or_default();
+        fields.extend(is_anew.then_some((PARTS, ALL_PARTS)));
+        self.keyed(BLOB, key, &fields)?;
+        let noted = self.state.blobs.entry(key.owned()).or_default();
         (noted.target, noted.lease) = (Some(target.to_owned()), lease.map(str::to_owned));
+        noted.is_anew = is_anew;
         Ok(())
     }
 
@@ -225,13 +270,13 @@ impl RepairFile {
     /// When the file cannot be written.
     pub fn sent(
         &mut self,
-        blob_path: &str,
+        key: Key<'_>,
         component: &'static str,
         offset_bytes: u64,
     ) -> Result<(), RecordError> {
-        let (blob, offset) = (quoted(blob_path), offset_bytes.to_string());
-        self.activity(COMPONENT, &[("BlobPath", &blob), ("Component", component), ("Offset", &offset)])?;
-        self.state.components.entry(blob_path.to_owned()).or_default().insert(offset_bytes);
+        let offset = offset_bytes.to_string();
+        self.keyed(COMPONENT, key, &[("Component", component), ("Offset", &offset)])?;
+        self.state.components.entry(key.owned()).or_default().insert(offset_bytes);
         Ok(())
     }
 
@@ -239,10 +284,10 @@ impl RepairFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn forget(&mut self, blob_path: &str) -> Result<(), RecordError> {
-        self.activity(BLOB, &[("BlobPath", &quoted(blob_path)), ("State", "Anew")])?;
-        self.state.components.remove(blob_path);
-        self.state.blobs.remove(blob_path);
+    pub fn forget(&mut self, key: Key<'_>) -> Result<(), RecordError> {
+        self.keyed(BLOB, key, &[("State", "Anew")])?;
+        self.state.components.remove(&key.owned());
+        self.state.blobs.remove(&key.owned());
         Ok(())
     }
 
@@ -254,6 +299,14 @@ impl RepairFile {
         self.activity(CHECKED, &[("Entries", &count.to_string())])?;
         self.state.checked = count;
         Ok(())
+    }
+
+    fn keyed(&mut self, id: &str, key: Key<'_>, fields: &[(&'static str, &str)]) -> Result<(), RecordError> {
+        let (blob, file) = (quoted(key.blob_path), key.file_path.map(quoted));
+        let mut all = vec![("BlobPath", &*blob)];
+        all.extend(file.as_deref().map(|file| ("FilePath", file)));
+        all.extend_from_slice(fields);
+        self.activity(id, &all)
     }
 
     fn activity(&mut self, id: &str, fields: &[(&'static str, &str)]) -> Result<(), RecordError> {
@@ -306,10 +359,12 @@ fn parse(path: &Path, text: &str, subject: &Subject) -> Result<Option<State>, Re
     if head.value("ActivityId") != Some(HEAD) {
         return Err(RecordError::NotOurs { path: path.to_owned() });
     }
+    let folder = subject.folder.as_deref().map(quoted).unwrap_or_default();
     let expected = [
         ("Command", "the command", subject.command),
         ("Account", "the account", &subject.account),
         ("Input", "the digest of the log or manifest", &subject.input),
+        ("Folder", "the folder", &folder),
     ];
     for (field, what, expected) in expected {
         let found = head.value(field).unwrap_or_default();
@@ -335,7 +390,7 @@ impl State {
             Some(BLOB) => self.blob(record),
             Some(COMPONENT) => {
                 let offset = number("Offset").ok_or("no usable Offset")?;
-                self.components.entry(name_in(record, "BlobPath")?).or_default().insert(offset);
+                self.components.entry(key_in(record)?).or_default().insert(offset);
                 Ok(())
             }
             Some(CHECKED) => {
@@ -348,21 +403,22 @@ impl State {
     }
 
     fn blob(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
-        let blob_path = name_in(record, "BlobPath")?;
+        let key = key_in(record)?;
         match record.value("State") {
             Some("Completed") => {
-                self.components.remove(&blob_path);
-                self.blobs.entry(blob_path).or_default().is_completed = true;
+                self.components.remove(&key);
+                self.blobs.entry(key).or_default().is_completed = true;
             }
             Some("Writing") => {
                 let target = name_in(record, "Target")?;
-                let noted = self.blobs.entry(blob_path).or_default();
+                let noted = self.blobs.entry(key).or_default();
                 noted.target = Some(target);
                 noted.lease = record.value("Lease").map(str::to_owned);
+                noted.is_anew = record.value(PARTS) == Some(ALL_PARTS);
             }
             Some("Anew") => {
-                self.components.remove(&blob_path);
-                self.blobs.remove(&blob_path);
+                self.components.remove(&key);
+                self.blobs.remove(&key);
             }
             _ => return Err("no usable State"),
         }
@@ -372,6 +428,11 @@ impl State {
 
 fn quoted(name: &str) -> String {
     serde_json::Value::from(name).to_string()
+}
+
+fn key_in(record: &Record<'_>) -> Result<OwnedKey, &'static str> {
+    let file_path = record.value("FilePath").is_some().then(|| name_in(record, "FilePath"));
+    Ok((name_in(record, "BlobPath")?, file_path.transpose()?))
 }
 
 fn name_in(record: &Record<'_>, field: &str) -> Result<String, &'static str> {

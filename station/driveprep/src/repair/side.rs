@@ -134,6 +134,36 @@ pub async fn set(
     Ok(etag)
 }
 
+/// For a blob whose list is committed once more: what it has stays, and what was not set goes along.
+///
+/// What somebody else has set meanwhile is a problem of its own, and none of the data.
+pub fn merge(path: &BlobPath, existing: &BlobProperties, mut files: SideFiles) -> SideFiles {
+    let mut has = existing.headers.clone();
+    // An MD5 that is there may be that of the content which is replaced.
+    has.content_md5 = files.headers.content_md5;
+    let wanted = std::mem::replace(&mut files.headers, has.clone());
+    if files.has_properties {
+        match wants_properties(path, existing, &wanted) {
+            Ok(_) => {
+                files.headers = BlobHeaders {
+                    content_disposition: has.content_disposition,
+                    metadata: has.metadata,
+                    tier: has.tier,
+                    ..wanted.clone()
+                };
+            }
+            Err(problem) => files.problems.push((path.to_string(), problem)),
+        }
+    }
+    if files.has_metadata {
+        match wants_metadata(path, existing, &wanted) {
+            Ok(_) => files.headers.metadata = wanted.metadata,
+            Err(problem) => files.problems.push((path.to_string(), problem)),
+        }
+    }
+    files
+}
+
 fn wants_metadata(
     path: &BlobPath,
     existing: &BlobProperties,

@@ -183,6 +183,15 @@ impl fmt::Display for List<'_> {
     }
 }
 
+/// What became of one blob.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its data are there; this is still wrong with its metadata and properties, by their files.
+    Landed(Vec<(String, Unresolved)>),
+    /// Its name is taken and its disposition is `no-overwrite`: nothing was done.
+    Left,
+}
+
 /// What a repair came to.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -190,6 +199,8 @@ pub struct Tally {
     pub repaired: u64,
     /// Blobs that earlier runs had mended, or that were found whole.
     pub done_before: u64,
+    /// Blobs whose names are taken by others, and that were not to be written then.
+    pub left: u64,
     /// Blobs that stay broken.
     pub unresolved: u64,
     /// Bytes that were sent or fetched.

@@ -5,11 +5,13 @@
 //! copy logs no parts. What is missing comes from the manifest, or the blob stays as it is and the
 //! reason says so. Invariant: nothing gets into a [`Work`] without its hash.
 
+use manifest::limits::{BLOCK_BYTES_MAX, RANGE_BYTES_MAX};
 use manifest::log::{LoggedBlob, LoggedPart, LoggedParts, LoggedSideFile, Word};
 use manifest::{BlobEntry, BlobKind, BlockEntry, BlockId, ListHeader, RangeEntry, SideFileRef};
 use model::ImportDisposition;
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus, SideFileStatus};
 
+use super::record::Key;
 use super::stop::Unresolved;
 
 /// One blob's repair.
@@ -106,6 +108,11 @@ pub fn is_damaged(blob: &LoggedBlob) -> bool {
 }
 
 impl Work {
+    /// What the repair file knows it by.
+    pub fn key(&self) -> Key<'_> {
+        Key { blob_path: &self.blob_path, file_path: Some(&self.file_path) }
+    }
+
     /// All that the log itself tells.
     ///
     /// # Errors
@@ -218,12 +225,9 @@ fn is_completed(side: &LoggedSideFile) -> bool {
 
 fn of_parts<T>(
     parts: &[LoggedPart],
-    entry: fn(&LoggedPart) -> Option<T>,
+    entry: fn(&LoggedPart) -> Result<T, Unresolved>,
 ) -> Result<Vec<Part<T>>, Unresolved> {
-    let part = |part: &LoggedPart| {
-        let missing = Unresolved::NeedsManifest { what: "the hash of each block or page range" };
-        Ok(Part { entry: entry(part).ok_or(missing)?, status: known(part) })
-    };
+    let part = |part: &LoggedPart| Ok(Part { entry: entry(part)?, status: known(part) });
     parts.iter().map(part).collect()
 }
 
@@ -232,17 +236,30 @@ fn known(part: &LoggedPart) -> Option<ChunkStatus> {
     Some(part.status.as_ref().and_then(Word::known).unwrap_or(ChunkStatus::Failed))
 }
 
-/// An empty part is one that nothing can be sent for: no writer makes it.
-fn block(part: &LoggedPart) -> Option<BlockEntry> {
-    let RangeEntry { offset_bytes, length_bytes, hash } = range(part)?;
+fn block(part: &LoggedPart) -> Result<BlockEntry, Unresolved> {
+    let RangeEntry { offset_bytes, length_bytes, hash } = place(part, "block", BLOCK_BYTES_MAX)?;
     let id = Some(part.id.as_deref().copied().unwrap_or_else(|| BlockId::of_md5(&hash)));
-    Some(BlockEntry { offset_bytes, length_bytes, id, hash })
+    Ok(BlockEntry { offset_bytes, length_bytes, id, hash })
 }
 
-fn range(part: &LoggedPart) -> Option<RangeEntry> {
-    let length_bytes = part.length_bytes.filter(|length| *length > 0)?;
-    let offset_bytes = part.offset_bytes.filter(|offset| offset.checked_add(length_bytes).is_some())?;
-    Some(RangeEntry { offset_bytes, length_bytes, hash: part.hash? })
+fn range(part: &LoggedPart) -> Result<RangeEntry, Unresolved> {
+    place(part, "page range", RANGE_BYTES_MAX)
+}
+
+/// An empty part is one that nothing can be sent for: no writer makes it. One that is longer than the
+/// service takes would be memory that the log's writer asks for.
+fn place(part: &LoggedPart, noun: &'static str, length_bytes_max: u64) -> Result<RangeEntry, Unresolved> {
+    let missing = || Unresolved::NeedsManifest { what: "the hash of each block or page range" };
+    let length_bytes = part.length_bytes.filter(|length| *length > 0).ok_or_else(missing)?;
+    if length_bytes > length_bytes_max {
+        let what = format!(
+            "the log names a {noun} of {length_bytes} bytes, and none has more than {length_bytes_max}"
+        );
+        return Err(Unresolved::Unsupported { what });
+    }
+    let in_range = |offset: &u64| offset.checked_add(length_bytes).is_some();
+    let offset_bytes = part.offset_bytes.filter(in_range).ok_or_else(missing)?;
+    Ok(RangeEntry { offset_bytes, length_bytes, hash: part.hash.ok_or_else(missing)? })
 }
 
 /// Blocks prove it themselves by covering the blob. Of page ranges it is known only where the log

@@ -7,7 +7,16 @@ use super::*;
 
 fn subject() -> Subject {
     let input = "D41D8CD98F00B204E9800998ECF8427E".to_owned();
-    Subject { command: "RepairImport", account: "https://a.blob.core.windows.net".to_owned(), input }
+    Subject {
+        command: "RepairImport",
+        account: "https://a.blob.core.windows.net".to_owned(),
+        input,
+        folder: None,
+    }
+}
+
+fn key(blob_path: &str) -> Key<'_> {
+    Key { blob_path, file_path: Some("\\s\\a") }
 }
 
 fn folder() -> (TempDir, PathBuf) {
@@ -20,10 +29,11 @@ fn folder() -> (TempDir, PathBuf) {
 fn written(path: &Path) {
     let mut file = RepairFile::open(path, &subject()).unwrap();
     assert!(!file.is_resumed);
-    file.completed("c/whole").unwrap();
-    file.intends("c/half", "c/half (2)", Some("lease-1")).unwrap();
-    file.sent("c/half", "Block", 4_096).unwrap();
-    file.sent("c/\u{e4} b", "PageRange", 512).unwrap();
+    file.completed(key("c/whole")).unwrap();
+    let intent = Intent { target: "c/half (2)", lease: Some("lease-1"), is_anew: true };
+    file.intends(key("c/half"), intent).unwrap();
+    file.sent(key("c/half"), "Block", 4_096).unwrap();
+    file.sent(key("c/\u{e4} b"), "PageRange", 512).unwrap();
     file.check(7).unwrap();
 }
 
@@ -32,24 +42,39 @@ fn what_was_noted_is_there_again() {
     let (_folder, path) = folder();
     written(&path);
     let file = RepairFile::open(&path, &subject()).unwrap();
-    assert!(file.is_resumed && file.blob("c/whole").is_completed);
-    let half = file.blob("c/half");
+    assert!(file.is_resumed && file.blob(key("c/whole")).is_completed);
+    let half = file.blob(key("c/half"));
     assert_eq!((half.is_completed, half.target.as_deref()), (false, Some("c/half (2)")));
-    assert_eq!(half.lease.as_deref(), Some("lease-1"));
-    assert!(file.has_component("c/half", 4_096) && !file.has_component("c/half", 0));
-    assert!(file.has_component("c/\u{e4} b", 512));
-    assert_eq!((file.checked(), file.blob("c/other")), (7, Noted::default()));
+    assert_eq!((half.lease.as_deref(), half.is_anew), (Some("lease-1"), true));
+    assert!(file.has_component(key("c/half"), 4_096) && !file.has_component(key("c/half"), 0));
+    assert!(file.has_component(key("c/\u{e4} b"), 512));
+    assert_eq!((file.checked(), file.blob(key("c/other"))), (7, Noted::default()));
+}
+
+#[test]
+fn two_files_that_were_packed_for_one_name_are_two_blobs() {
+    let (_folder, path) = folder();
+    let other = Key { file_path: Some("\\s\\b"), ..key("c/a") };
+    let mut file = RepairFile::open(&path, &subject()).unwrap();
+    file.sent(key("c/a"), "Block", 0).unwrap();
+    file.intends(key("c/a"), Intent { target: "c/a", lease: None, is_anew: false }).unwrap();
+    file.completed(other).unwrap();
+    drop(file);
+    let file = RepairFile::open(&path, &subject()).unwrap();
+    assert!(file.blob(other).is_completed && !file.blob(key("c/a")).is_completed);
+    assert_eq!((file.blob(other).target, file.has_component(other, 0)), (None, false));
+    assert!(file.has_component(key("c/a"), 0));
 }
 
 #[test]
 fn names_with_blanks_breaks_and_quotes_come_back_exactly() {
     let (_folder, path) = folder();
     for name in [" c/a ", "c/\"q\"\\", "c/new\nline", "c/[BeginUpdate", "c/State: Completed"] {
-        RepairFile::open(&path, &subject()).unwrap().completed(name).unwrap();
-        assert!(RepairFile::open(&path, &subject()).unwrap().blob(name).is_completed, "{name:?}");
+        RepairFile::open(&path, &subject()).unwrap().completed(key(name)).unwrap();
+        assert!(RepairFile::open(&path, &subject()).unwrap().blob(key(name)).is_completed, "{name:?}");
     }
     let mut file = RepairFile::open(&path, &subject()).unwrap();
-    assert!(matches!(file.completed("c/[EndUpdateRecord]"), Err(RecordError::Name { .. })));
+    assert!(matches!(file.completed(key("c/[EndUpdateRecord]")), Err(RecordError::Name { .. })));
 }
 
 #[test]
@@ -61,10 +86,10 @@ fn a_file_cut_anywhere_loses_at_most_its_last_record_and_goes_on() {
         std::fs::write(&path, &whole[..length]).unwrap();
         let mut file =
             RepairFile::open(&path, &subject()).unwrap_or_else(|error| panic!("cut at {length}: {error}"));
-        file.completed("c/later").unwrap();
+        file.completed(key("c/later")).unwrap();
         drop(file);
         let again = RepairFile::open(&path, &subject()).unwrap();
-        assert!(again.blob("c/later").is_completed, "cut at {length}");
+        assert!(again.blob(key("c/later")).is_completed, "cut at {length}");
     }
 }
 
@@ -77,6 +102,7 @@ fn a_file_of_another_repair_or_of_no_repair_is_left_alone() {
         Subject { command: "RepairExport", ..subject() },
         Subject { account: "https://b.blob.core.windows.net".to_owned(), ..subject() },
         Subject { input: "0".to_owned(), ..subject() },
+        Subject { folder: Some("/elsewhere".to_owned()), ..subject() },
     ] {
         assert!(matches!(RepairFile::open(&path, &other), Err(RecordError::OtherRepair { .. })));
     }
@@ -126,9 +152,9 @@ proptest! {
         std::fs::write(&path, &bytes).unwrap();
         // Whatever is taken can be gone on with.
         if let Ok(mut file) = RepairFile::open(&path, &subject()) {
-            file.completed("c/later").unwrap();
+            file.completed(key("c/later")).unwrap();
             drop(file);
-            prop_assert!(RepairFile::open(&path, &subject()).unwrap().blob("c/later").is_completed);
+            prop_assert!(RepairFile::open(&path, &subject()).unwrap().blob(key("c/later")).is_completed);
         }
     }
 }

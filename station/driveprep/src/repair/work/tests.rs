@@ -80,3 +80,20 @@ fn remarks_are_no_damage() {
         assert_eq!(is_damaged(&blob(status, "Created", "")), expected, "{status}");
     }
 }
+
+#[test]
+fn a_part_that_is_longer_than_the_service_takes_is_refused_by_its_length() {
+    for (list, element, length) in [
+        ("BlockList", "Block", BLOCK_BYTES_MAX + 1),
+        ("BlockList", "Block", u64::MAX),
+        ("PageRangeList", "PageRange", RANGE_BYTES_MAX + 512),
+    ] {
+        let part =
+            format!("<{element} Offset=\"0\" Length=\"{length}\" Hash=\"{HASH}\" Status=\"Corrupted\" />");
+        let error =
+            Work::of_log(&blob("CompletedWithErrors", "Cancelled", &format!("<{list}>{part}</{list}>")));
+        let error = error.unwrap_err();
+        assert!(matches!(error, Unresolved::Unsupported { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("of {length} bytes, and none has more")), "{error}");
+    }
+}
