@@ -16,10 +16,10 @@ use clap::Args;
 use indicatif::{DecimalBytes, HumanCount};
 use manifest::log::names::LogTime;
 use model::Exit;
-use ntfs::{Entry, Volume, VolumePath, folded_name};
+use ntfs::{Entry, Volume, folded_name};
 use serde_json::json;
 
-use crate::console::Console;
+use crate::console::{Console, printable};
 use crate::failure::Failure;
 use crate::open::DriveArguments;
 use extract::{Extraction, Outcome};
@@ -73,7 +73,7 @@ fn list(volume: &Volume, mut selection: Selection, console: &Console) -> Result<
         let time = modified.and_then(date_and_time).unwrap_or_else(|| "-".to_owned());
         let length = entry.length_bytes.filter(|_| !entry.is_directory);
         let size = length.map_or_else(|| kind.to_owned(), |length| length.to_string());
-        let text = format!("{time:19} {size:>15}  \\{}", printable(&entry.path));
+        let text = format!("{time:19} {size:>15}  \\{}", printable(&entry.path.to_string()));
         let fields = json!({
             "path": format!("\\{}", entry.path),
             "kind": kind,
@@ -147,7 +147,7 @@ fn report(console: &Console, entry: &Entry, outcome: &Outcome) {
         Outcome::Unreadable(message) | Outcome::Lost(message) => ("failed_file", "FAILED ", message),
         Outcome::DestinationFull(message) => ("failed_file", "FAILED ", message),
     };
-    let text = format!("{word} \\{}: {message}", printable(&entry.path));
+    let text = format!("{word} \\{}: {message}", printable(&entry.path.to_string()));
     console.result(event, &text, json!({ "path": format!("\\{}", entry.path), "message": message }));
 }
 
@@ -277,11 +277,6 @@ fn modified(volume: &Volume, entry: &Entry) -> Option<SystemTime> {
 fn date_and_time(time: SystemTime) -> Option<String> {
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     Some(LogTime::from_unix_milliseconds(u64::try_from(since.as_millis()).ok()?).to_date_and_time())
-}
-
-/// Without what would move a terminal's cursor.
-fn printable(path: &VolumePath) -> String {
-    path.to_string().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

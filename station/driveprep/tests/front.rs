@@ -64,6 +64,30 @@ fn a_command_of_version_1_packs_a_drive_and_keeps_no_storage_key() {
 }
 
 #[test]
+fn later_sessions_find_their_drive_in_the_journal_and_may_find_their_data_on_it() {
+    let bench = Bench::new();
+    let photo = bench.source("sub/a.jpg", 300_000);
+    let source = format!("/srcdir:{}/", bench.path("src").display());
+    let first = ["PrepImport", "/j:drive.jrn", "/id:s-1", "/t:drive.img", "/serial:S1", "/size:300MB"];
+    let first = first.into_iter().chain(["/format", "/encrypt", &source, "/dstdir:one/"]);
+    ends_with(tool(&bench, &first.collect::<Vec<_>>()), 0);
+    let more = ["PrepImport", "/j:drive.jrn", "/id:s-2", &source, "/dstdir:two/"];
+    ends_with(tool(&bench, &more), 0);
+    let on_it = bench.open().blob("one/sub/a.jpg").0.file_path.clone();
+    let folder = on_it.strip_suffix("\\a.jpg").unwrap();
+    let source = format!("/srcdir:D:{folder}");
+    let in_place = ["PrepImport", "/j:drive.jrn", "/id:s-3", "/skipwrite", &source, "/dstdir:three/"];
+    ends_with(tool(&bench, &in_place), 0);
+    let drive = bench.open();
+    for blob in ["one/sub/a.jpg", "two/sub/a.jpg", "three/a.jpg"] {
+        assert!(drive.blob(blob).1 == photo, "{blob}");
+    }
+    assert_eq!(drive.blob("three/a.jpg").0.file_path, on_it);
+    let other = ends_with(tool(&bench, &["PrepImport", "/j:drive.jrn", "/id:s-2", "/ResumeSession"]), 2);
+    assert!(other.contains("the journal's last session is \"s-3\", not \"s-2\""), "{other}");
+}
+
+#[test]
 fn a_command_of_version_2_packs_its_csv_files() {
     let bench = Bench::new();
     let (disk, text) = (bench.source("disk.vhd", 1 << 20), bench.source("notes.txt", 77));

@@ -103,6 +103,16 @@ pub enum CompatError {
     /// The tool's words, and what to do.
     #[error("The first copy session cannot be resumed or aborted. Delete the journal and start anew.")]
     FirstSession,
+    /// Another session than the journal's last.
+    #[error(
+        "/id: the journal's last session is {last:?}, not {found:?}; only that one can be resumed or aborted"
+    )]
+    OtherSession {
+        /// The one that was named.
+        found: String,
+        /// The journal's.
+        last: String,
+    },
     /// Something that the tool did and that is done otherwise here.
     #[error("/{name} is not done here: {instead}")]
     Refused {

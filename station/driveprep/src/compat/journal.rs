@@ -15,7 +15,7 @@ use model::{DriveId, Exit};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::request::{AccountSecret, List};
+use super::request::{AccountSecret, List, Recover};
 use super::{CompatError, Request};
 use crate::console::Console;
 use crate::failure::Failure;
@@ -35,6 +35,14 @@ pub(super) struct KnownDrive {
     pub(super) id: String,
     pub(super) state: String,
     pub(super) path: Option<PathBuf>,
+}
+
+/// A drive that a later session can add to.
+pub(super) struct PackedDrive {
+    pub(super) serial: String,
+    pub(super) path: PathBuf,
+    /// What opens its volume.
+    pub(super) key: Zeroizing<String>,
 }
 
 impl Known {
@@ -65,12 +73,13 @@ impl Known {
         }
     }
 
-    /// Where the journal's latest drive is, and what opens it, if it is packed.
-    pub(super) fn last_drive(journal: &Path) -> Option<(PathBuf, Zeroizing<String>)> {
+    /// The journal's latest drive, if it is packed.
+    pub(super) fn last_drive(journal: &Path) -> Option<PackedDrive> {
         let text = read(journal).ok()?;
         let last = Known::of(&text).drives.pop()?;
         let entry = JobEntry::parse(text.as_bytes(), DriveId::new(&last.id).ok().as_ref()).ok()?;
-        Some((last.path?, Zeroizing::new(entry.bitlocker_key?.expose().to_owned())))
+        let key = Zeroizing::new(entry.bitlocker_key?.expose().to_owned());
+        Some(PackedDrive { serial: last.id, path: last.path?, key })
     }
 }
 
@@ -103,17 +112,14 @@ pub(super) fn list(list: &List, console: &Console) -> Result<Exit, Failure> {
 /// What only the journal, or a secret's file, can say against a request.
 pub(super) fn check(request: &Request) -> Result<(), Failure> {
     match request {
-        Request::Recover(recover) if recover.is_abort => {
+        Request::Recover(recover) => {
             // A journal that cannot be read is the native command's to name.
-            let sessions = read(&recover.session.journal).map(|text| Known::of(&text).sessions);
-            if sessions.is_ok_and(|sessions| sessions.len() <= 1) {
-                return Err(Failure::usage(CompatError::FirstSession));
-            }
-            Ok(())
+            let Ok(text) = read(&recover.session.journal) else { return Ok(()) };
+            recoverable(recover, &Known::of(&text).sessions).map_err(Failure::usage)
         }
         Request::Copy(copy) => match &copy.session.credential {
             Some(AccountSecret::ContainerSas(sas)) => {
-                let only = sas.sas_container();
+                let only = sas.sas_container().map_err(Failure::usage)?;
                 if only.is_some_and(|only| copy.to.split('/').next() != Some(&only)) {
                     let why = ": the SAS is for another container";
                     let name = "csas";
@@ -124,6 +130,20 @@ pub(super) fn check(request: &Request) -> Result<(), Failure> {
             }
             _ => Ok(()),
         },
+        _ => Ok(()),
+    }
+}
+
+/// The native command takes the journal's last session, so another must not be meant.
+fn recoverable(recover: &Recover, sessions: &[(String, String)]) -> Result<(), CompatError> {
+    if recover.is_abort && sessions.len() <= 1 {
+        return Err(CompatError::FirstSession);
+    }
+    let found = recover.session.id.as_str();
+    match sessions.last() {
+        Some((last, _)) if last != found => {
+            Err(CompatError::OtherSession { found: found.to_owned(), last: last.clone() })
+        }
         _ => Ok(()),
     }
 }

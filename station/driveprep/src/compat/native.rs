@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use model::DriveId;
 use zeroize::Zeroizing;
 
 use super::journal::Known;
@@ -114,7 +115,7 @@ impl Native {
     fn target(&mut self, target: &Target) -> Result<(), CompatError> {
         if let Some(key) = &target.existing_key {
             let key = key.read("bk")?;
-            return self.existing_drive(&target.path, &key);
+            return self.existing_drive(&target.path, &key, target.serial.as_ref().map(DriveId::as_str));
         }
         self.option("--drive", &target.path);
         if let Some(serial) = &target.serial {
@@ -129,18 +130,24 @@ impl Native {
     /// A later session of a drive: the journal knows where it is and what opens it.
     fn target_of_journal(&mut self, journal: &Path) -> Result<(), CompatError> {
         let missing = CompatError::Missing { name: "t", when: " in the first session of a drive" };
-        let Some((path, key)) = Known::last_drive(journal) else { return Err(missing) };
-        self.existing_drive(&path, &key)
+        let Some(drive) = Known::last_drive(journal) else { return Err(missing) };
+        self.existing_drive(&drive.path, &drive.key, Some(&drive.serial))
     }
 
     /// A drive that has its volume, as a row of a driveset: only that says so.
-    fn existing_drive(&mut self, path: &Path, key: &Zeroizing<String>) -> Result<(), CompatError> {
+    fn existing_drive(
+        &mut self,
+        path: &Path,
+        key: &Zeroizing<String>,
+        serial: Option<&str>,
+    ) -> Result<(), CompatError> {
         let key = self.keep(key)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = path.to_string_lossy().replace('"', "\"\"");
+        let serial = serial.map(|serial| format!("\"{}\"", serial.replace('"', "\"\""))).unwrap_or_default();
         let driveset = self.keep(&format!(
-            "DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,ExistingBitLockerKey\n\
-             \"{path}\",AlreadyFormatted,SilentMode,AlreadyEncrypted,@{key}\n"
+            "DriveLetter,FormatOption,SilentOrPromptOnFormat,Encryption,ExistingBitLockerKey,Serial\n\
+             \"{path}\",AlreadyFormatted,SilentMode,AlreadyEncrypted,@{key},{serial}\n"
         ))?;
         self.option("--driveset", driveset);
         Ok(())
@@ -216,9 +223,12 @@ fn token(sas: &Zeroizing<String>) -> Zeroizing<String> {
 }
 
 impl SecretValue {
-    /// The container of `container?token`, if it can be read.
-    pub(super) fn sas_container(&self) -> Option<String> {
-        let text = self.read("csas").ok()?;
-        text.split_once('?').map(|(container, _)| container.to_owned())
+    /// The container of `container?token`.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub(super) fn sas_container(&self) -> Result<Option<String>, CompatError> {
+        let text = self.read("csas")?;
+        Ok(text.split_once('?').map(|(container, _)| container.to_owned()))
     }
 }

@@ -99,13 +99,7 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(PrepImport, "t", One, "DEVICE", "the drive: a device or an image file, --drive"),
     row(PrepImport, "format", One, "", "make the drive anew; /encrypt is needed with it"),
-    row(
-        PrepImport,
-        "silentmode",
-        Any,
-        "",
-        "do not ask; a device then needs /serial, which is asked for otherwise",
-    ),
+    row(PrepImport, "silentmode", Any, "", "taken; a device needs /serial, which is asked for at a terminal"),
     row(
         PrepImport,
         "encrypt",

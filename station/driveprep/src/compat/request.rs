@@ -45,8 +45,6 @@ pub struct Session {
     pub id: SessionId,
     /// A credential that was given, and is not used.
     pub credential: Option<AccountSecret>,
-    /// Whether nothing is to be asked.
-    pub is_silent: bool,
 }
 
 /// A storage account's key, or a SAS.
@@ -103,8 +101,6 @@ pub struct Distribute {
     pub session: Session,
     /// The drives' CSV, of a first session or of more drives.
     pub driveset: Option<PathBuf>,
-    /// Whether the drives are added to a session.
-    pub is_additional: bool,
     /// The sources' CSV.
     pub dataset: Option<PathBuf>,
 }
@@ -253,13 +249,16 @@ fn prep_import(switches: &Switches) -> Result<Request, CompatError> {
     let id = switches.needed("id", "")?.parse();
     let id = id.map_err(|error| CompatError::Value { name: "id", fault: InputFault::Session(error) })?;
     let credential = account_secret(switches)?;
-    let session = Session { journal, id, credential, is_silent: switches.has("silentmode") };
+    let session = Session { journal, id, credential };
     let is_two = ["InitialDriveSet", "AdditionalDriveSet", "DataSet"].iter().any(|name| switches.has(name));
     match (switches.has("ResumeSession"), switches.has("AbortSession")) {
         (true, true) => Err(CompatError::Together { one: "ResumeSession", other: "AbortSession", why: "" }),
         (false, false) if is_two => distribute(switches, session).map(Request::Distribute),
         (false, false) => copy(switches, session).map(|copy| Request::Copy(Box::new(copy))),
-        (_, is_abort) => Ok(Request::Recover(Recover { session, is_abort })),
+        (_, is_abort) => {
+            only_recovery(switches, if is_abort { "AbortSession" } else { "ResumeSession" })?;
+            Ok(Request::Recover(Recover { session, is_abort }))
+        }
     }
 }
 
@@ -268,6 +267,30 @@ fn one_generation(switches: &Switches) -> Result<(), CompatError> {
     match (of(Generation::One), of(Generation::Two)) {
         (Some(one), Some(two)) => Err(CompatError::Generations { one: one.name, other: two.name }),
         _ => Ok(()),
+    }
+}
+
+/// The journal knows the session's sources and drives: others would be ignored.
+fn only_recovery(switches: &Switches, command: &'static str) -> Result<(), CompatError> {
+    let may = ["j", "id", "logdir", "sk", "csas", "silentmode", command];
+    match switches.rows().find(|row| !may.contains(&row.name)) {
+        Some(other) => {
+            let why = ": the session's sources and drives are the journal's";
+            Err(CompatError::Together { one: command, other: other.name, why })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Options of one drive, where there is none that they could be about.
+fn refuse_for_drive(
+    switches: &Switches,
+    names: &[&'static str],
+    instead: &'static str,
+) -> Result<(), CompatError> {
+    match names.iter().find(|name| switches.has(name)) {
+        Some(name) => Err(CompatError::Refused { name, instead }),
+        None => Ok(()),
     }
 }
 
@@ -295,6 +318,8 @@ fn distribute(switches: &Switches, session: Session) -> Result<Distribute, Compa
         let why = ": a session begins with one and is extended with the other";
         return Err(CompatError::Together { one: "InitialDriveSet", other: "AdditionalDriveSet", why });
     }
+    let instead = "write it into the columns Serial and Size of the drives' CSV";
+    refuse_for_drive(switches, &["serial", "size"], instead)?;
     let dataset = path(switches, "DataSet")?;
     if additional.is_some() && dataset.is_none() {
         let instead = "name all drives in /InitialDriveSet: what fits on none of them is named before anything is \
@@ -304,7 +329,7 @@ fn distribute(switches: &Switches, session: Session) -> Result<Distribute, Compa
     if initial.is_some() && dataset.is_none() {
         return Err(CompatError::Missing { name: "DataSet", when: " with /InitialDriveSet" });
     }
-    Ok(Distribute { session, is_additional: additional.is_some(), driveset: initial.or(additional), dataset })
+    Ok(Distribute { session, driveset: initial.or(additional), dataset })
 }
 
 fn copy(switches: &Switches, session: Session) -> Result<Copy, CompatError> {
@@ -351,7 +376,10 @@ fn source(switches: &Switches) -> Result<(PathBuf, String), CompatError> {
     };
     let (from, to, when) = pair;
     let source = switches.needed(from, "")?;
-    local_path(source).map_err(|fault| CompatError::Value { name: from, fault })?;
+    // A path on the drive may have the letter that the drive had.
+    if !switches.has("skipwrite") {
+        local_path(source).map_err(|fault| CompatError::Value { name: from, fault })?;
+    }
     let destination = switches.needed(to, when)?;
     if destination.starts_with('/') {
         let fault = InputFault::Destination { found: destination.to_owned() };
@@ -386,12 +414,18 @@ fn target(switches: &Switches) -> Result<Option<Target>, CompatError> {
     let Some(path) = path_text(switches, "t")? else {
         return match formats || key.is_some() {
             true => Err(CompatError::Missing { name: "t", when: " with /format or /bk" }),
-            false => Ok(None),
+            false => {
+                let instead = "without /t the drive is the one that the journal knows";
+                refuse_for_drive(switches, &["serial", "size"], instead).map(|()| None)
+            }
         };
     };
     driveset::drive_letter(path).map_err(|fault| CompatError::Value { name: "t", fault })?;
     if !formats && key.is_none() {
         return Err(CompatError::Missing { name: "bk", when: ", or /format and /encrypt" });
+    }
+    if key.is_some() {
+        refuse_for_drive(switches, &["size"], "a drive that has its volume has its size")?;
     }
     let size = switches.value("size").map(parse_bytes).transpose();
     let serial = switches.value("serial").map(DriveId::new).transpose();

@@ -2,7 +2,8 @@
 //!
 //! Every component is opened relative to its parent's descriptor and never through a link, so a
 //! hostile name, or a link that somebody else puts there meanwhile, leads nowhere. A file appears
-//! under its name only when it is whole: until then it has a name that says what it is.
+//! under its name only when it is whole: until then it has a name that says what it is, and that no
+//! other file had: nothing is removed that this run has not made.
 
 use std::fs::File;
 use std::io;
@@ -16,6 +17,9 @@ use rustix::io::Errno;
 const NAME_BYTES_MAX: usize = 255;
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// So many names are tried for a file that is not whole, beside those that others have.
+const INCOMPLETE_MAX: u32 = 10_000;
 
 /// A folder below which files may be made.
 pub struct Folder {
@@ -102,13 +106,27 @@ impl Folder {
         if is_there && !self.overwrite {
             return Ok(None);
         }
-        let temporary = format!(".driveprep-incomplete-{mark}");
-        // Left behind by a run that was killed.
-        let _ = rustix::fs::unlinkat(&parent, temporary.as_str(), AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = rustix::fs::openat(&parent, temporary.as_str(), flags, Mode::from_bits_truncate(0o666))?;
-        let file = File::from(made);
-        Ok(Some(NewFile { folder: self, parent, temporary, name: name.to_owned(), file, kept: false }))
+        for number in 0..INCOMPLETE_MAX {
+            let temporary = incomplete(mark, number);
+            match rustix::fs::openat(&parent, temporary.as_str(), flags, Mode::from_bits_truncate(0o666)) {
+                Ok(made) => {
+                    let (file, name) = (File::from(made), name.to_owned());
+                    return Ok(Some(NewFile { folder: self, parent, temporary, name, file, kept: false }));
+                }
+                // Left behind by a run that was killed, or somebody else's.
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Errno::EXIST.into())
+    }
+}
+
+fn incomplete(mark: u64, number: u32) -> String {
+    match number {
+        0 => format!(".driveprep-incomplete-{mark}"),
+        number => format!(".driveprep-incomplete-{mark}-{number}"),
     }
 }
 
@@ -197,6 +215,18 @@ mod tests {
         let folder = Folder::open(scratch.path(), true).unwrap();
         assert!(folder.create(&["link".to_owned()], "file", 1).is_err());
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_has_the_name_of_an_unfinished_one_is_never_removed() {
+        let scratch = tempfile::TempDir::new().unwrap();
+        let theirs = scratch.path().join(".driveprep-incomplete-7");
+        std::fs::write(&theirs, "theirs").unwrap();
+        let folder = Folder::open(scratch.path(), false).unwrap();
+        folder.create(&[], "a", 7).unwrap().unwrap().keep(None).unwrap();
+        drop(folder.create(&[], "b", 7).unwrap().unwrap());
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::blob::{BadChunk, Blob};
 use super::scan::Counts;
-use crate::console::Console;
+use crate::console::{Console, printable};
 
 /// Bad chunks of one blob that are printed for a person; `--json` has more.
 const CHUNKS_PRINTED_MAX: usize = 8;
@@ -51,7 +51,7 @@ impl Findings {
         self.with(|tally| tally.drive_faults += 1);
         self.console.result(
             "fault",
-            &format!("FAULT   {about}: {text}"),
+            &format!("FAULT   {about}: {}", printable(text)),
             json!({ "about": about, "message": text }),
         );
     }
@@ -174,11 +174,11 @@ impl Tally {
 
 fn text_of(blob: &Blob, status: BlobStatus, bad: &[BadChunk]) -> String {
     let entry = &blob.entry;
-    let mut text = format!("FAILED  {}: {status}", entry.blob_path);
+    let mut text = format!("FAILED  {}: {status}", printable(&entry.blob_path));
     if let Some(refusal) = &blob.refusal {
-        text.push_str(&format!(": {}", refusal.message));
+        text.push_str(&format!(": {}", printable(&refusal.message)));
     }
-    text.push_str(&format!("\n          file {}", entry.file_path));
+    text.push_str(&format!("\n          file {}", printable(&entry.file_path)));
     for chunk in bad.iter().take(CHUNKS_PRINTED_MAX) {
         let place = blob.chunk(chunk.index);
         let (noun, at, length) = (blob.chunk_noun(), place.offset_bytes, place.length_bytes);

@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 
 use super::blob::{BadChunk, Blob, Chunk};
 use super::findings::Findings;
-use crate::console::Meter;
+use crate::console::{Meter, printable};
 use crate::failure::Failure;
 
 /// Chunks of a window, as the station has them: 69 GB of 4 MiB blocks, some 20 MB of plan.
@@ -424,7 +424,8 @@ impl Shared {
 
     fn note_read_error(&self, chunk: &Chunk, error: &str) {
         let entry = chunk.entry();
-        let text = format!("{} at byte {}: {error}", chunk.blob.entry.file_path, entry.offset_bytes);
+        let text =
+            format!("{} at byte {}: {error}", printable(&chunk.blob.entry.file_path), entry.offset_bytes);
         self.findings.console().warn(&text);
     }
 }
