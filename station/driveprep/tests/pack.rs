@@ -595,9 +595,27 @@ fn a_drive_that_would_be_laid_out_otherwise_is_not_gone_on_with() {
         println!("skipped: a_drive_that_would_be_laid_out_otherwise_is_not_gone_on_with: too fast");
         return;
     }
+    let path = bench.path("drive.jrn.0.plan");
+    let plan = fs::read(&path).unwrap();
     change_fingerprint(&bench);
     let text = ends_with(pack(), Exit::NotRetryable.code().into());
     assert!(text.contains("--abort"), "{text}");
+    // Nor is a blueprint followed that cannot be one.
+    let wrong = [
+        ("slab_bytes", serde_json::json!(0)),
+        ("items", serde_json::json!([[0, 9]])),
+        ("cluster_bytes", serde_json::json!(0)),
+        ("stored", serde_json::json!({ "3": [{ "start": 131_072, "end": 65_536 }] })),
+    ];
+    for (field, value) in wrong {
+        let mut changed: serde_json::Value = serde_json::from_slice(&plan).unwrap();
+        changed[field] = value;
+        fs::write(&path, changed.to_string()).unwrap();
+        let text = ends_with(pack(), Exit::Fatal.code().into());
+        assert!(text.contains("is no blueprint"), "{field}: {text}");
+    }
+    fs::write(&path, plan).unwrap();
+    ends_with(pack(), 0);
 }
 
 #[test]

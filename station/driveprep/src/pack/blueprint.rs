@@ -12,10 +12,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::work::ItemId;
+use super::digest::RUN_BYTES;
+use super::slab::{SLAB_BYTES_MIN, part_bytes};
+use crate::work::{ItemId, Work};
 
 /// Raised when the layout comes out differently for the same blueprint.
 const VERSION: u32 = 1;
+
+/// Longest slab: blocks have at most 100 MiB.
+const SLAB_BYTES_MAX: usize = 128 << 20;
 
 /// What is made of a drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +166,48 @@ impl Blueprint {
             return Err(BlueprintError::Version { path: path.to_owned(), found: blueprint.version });
         }
         Ok(blueprint)
+    }
+}
+
+impl Blueprint {
+    /// Proves that it is one for this work: nothing that rests on it can go out of bounds.
+    ///
+    /// # Errors
+    /// When it was changed.
+    pub fn check(&self, path: &Path, work: &Work) -> Result<(), BlueprintError> {
+        let wrong = |what: &str| malformed(path, serde::de::Error::custom(what));
+        let count = u64::try_from(work.len()).unwrap_or(u64::MAX);
+        let mut next = 0;
+        for (first, length) in self.items.iter().map(|(first, count)| (u64::from(*first), u64::from(*count)))
+        {
+            if first < next || first + length > count {
+                return Err(wrong("items that are not the session's"));
+            }
+            next = first + length;
+        }
+        if !self.cluster_bytes.is_power_of_two() || u64::from(self.cluster_bytes) > RUN_BYTES {
+            return Err(wrong("the size of clusters"));
+        }
+        let parts = self.item_ids().map(|id| work.item(id));
+        let parts = parts.map(|item| part_bytes(item.kind(), item.length_bytes()).min(item.length_bytes()));
+        let longest = parts.max().unwrap_or(0).next_multiple_of(RUN_BYTES);
+        let slab_bytes = self.slab_bytes as u64;
+        if slab_bytes < longest || !(SLAB_BYTES_MIN..=SLAB_BYTES_MAX).contains(&self.slab_bytes) {
+            return Err(wrong("the length of slabs"));
+        }
+        for (item, stored) in &self.stored {
+            let is_there = u64::from(*item) < count;
+            let length = if is_there { work.item(ItemId(*item)).length_bytes() } else { 0 };
+            let mut next = 0;
+            for range in stored {
+                let in_order = range.start >= next && range.start < range.end && range.end <= length;
+                if !in_order || !range.start.is_multiple_of(RUN_BYTES) {
+                    return Err(wrong("ranges of an item"));
+                }
+                next = range.end;
+            }
+        }
+        Ok(())
     }
 }
 

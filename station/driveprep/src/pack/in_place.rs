@@ -22,7 +22,9 @@ use crate::inputs::{Inputs, Source};
 use crate::work::{Builder, DirectoryId, FileFacts, ItemId, Work};
 
 /// What Windows keeps in the root of every volume, and is nobody's data.
-const OF_WINDOWS: [&str; 4] = ["System Volume Information", "$RECYCLE.BIN", "RECYCLER", "$Extend"];
+const OF_WINDOWS: [&str; 3] = ["System Volume Information", "$RECYCLE.BIN", "$Extend"];
+/// What old Windows threw away; a name that people use as well.
+const OLD_RECYCLE_BIN: &str = "RECYCLER";
 
 /// What is on a volume and shall be imported, and how many things had to be left out.
 ///
@@ -50,6 +52,17 @@ fn names(path: &Path) -> Vec<String> {
         _ => &text,
     };
     text.split(['\\', '/']).filter(|name| !matches!(*name, "" | ".")).map(str::to_owned).collect()
+}
+
+/// Whether a file in a session's directory is one that a pack put there beside the data.
+fn is_side_file(names: &[String]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is = |name: &str, ending: &str| name.strip_suffix(ending).is_some_and(is_number);
+    match names {
+        [name] => is(name, ".metadata.xml") || is(name, ".properties.xml"),
+        [folder, name] => is(folder, ".properties") && is(name, ".xml"),
+        _ => false,
+    }
 }
 
 struct Scan<'a> {
@@ -120,13 +133,21 @@ impl Scan<'_> {
         };
         let names: Vec<String> = path.split('\\').map(str::to_owned).collect();
         let first = names.first()?;
-        let ours = names.len() == 1 && is_same(first, MANIFEST_NAME);
-        if ours || OF_WINDOWS.iter().chain([&self.session.as_str()]).any(|name| is_same(first, name)) {
-            return None;
-        }
         let is_below = names.len() > prefix.len()
             && prefix.iter().zip(&names).all(|(wanted, found)| is_same(wanted, found));
-        is_below.then(|| names[prefix.len()..].to_vec())
+        let ours = (names.len() == 1 && is_same(first, MANIFEST_NAME))
+            || (is_same(first, &self.session) && is_side_file(&names[1..]));
+        if !is_below || ours || OF_WINDOWS.iter().any(|name| is_same(first, name)) {
+            return None;
+        }
+        if prefix.is_empty() && is_same(first, OLD_RECYCLE_BIN) {
+            self.left_out += 1;
+            let path = &entry.path;
+            self.console
+                .warn(&format!("left out: \\{path}: it was thrown away; to pack it, name its folder"));
+            return None;
+        }
+        Some(names[prefix.len()..].to_vec())
     }
 
     fn is_readable(&self, entry: &Entry) -> bool {
@@ -239,6 +260,24 @@ impl Sources for DriveFiles<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn side_files_of_a_pack_are_told_from_data_in_its_directory() {
+        let is = |path: &str| is_side_file(&names(Path::new(path)));
+        for ours in ["0.metadata.xml", "12.properties.xml", "0.properties/7.xml"] {
+            assert!(is(ours), "{ours}");
+        }
+        for data in [
+            "0/a",
+            "a.xml",
+            ".metadata.xml",
+            "x.properties.xml",
+            "0.properties/a.xml",
+            "0.properties/0/7.xml",
+        ] {
+            assert!(!is(data), "{data}");
+        }
+    }
 
     #[test]
     fn a_path_on_the_drive_is_taken_however_it_is_written() {

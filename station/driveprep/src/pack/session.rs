@@ -21,7 +21,7 @@ use model::DriveId;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::CipherWord;
-use super::blueprint::{Blueprint, write_whole};
+use super::blueprint::{Blueprint, BlueprintError, write_whole};
 use super::candidate::Candidate;
 use super::consent::Consent;
 use crate::failure::Failure;
@@ -136,7 +136,13 @@ impl Session {
     /// # Errors
     /// When it is not there or not whole.
     pub fn blueprint(&self, index: usize) -> Result<Blueprint, Failure> {
-        Blueprint::load(&self.beside(&format!(".{index}.plan"))).map_err(Failure::fatal)
+        let path = self.beside(&format!(".{index}.plan"));
+        let load = || {
+            let blueprint = Blueprint::load(&path)?;
+            blueprint.check(&path, &self.work)?;
+            Ok(blueprint)
+        };
+        load().map_err(|error: BlueprintError| Failure::fatal(error))
     }
 
     /// Where a drive's spool is.
