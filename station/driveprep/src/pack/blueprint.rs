@@ -130,12 +130,12 @@ impl Default for Blueprint {
 }
 
 impl Blueprint {
-    /// The items, ascending.
+    /// The items: ascending, or in place in the order in which they lie on the drive.
     pub fn item_ids(&self) -> impl Iterator<Item = ItemId> + '_ {
         self.items.iter().flat_map(|(first, count)| (*first..first.saturating_add(*count)).map(ItemId))
     }
 
-    /// Takes these items, ascending.
+    /// Takes these items, in their order.
     pub fn set_items(&mut self, items: &[ItemId]) {
         self.items.clear();
         for item in items {
@@ -177,9 +177,12 @@ impl Blueprint {
     pub fn check(&self, path: &Path, work: &Work) -> Result<(), BlueprintError> {
         let wrong = |what: &str| malformed(path, serde::de::Error::custom(what));
         let count = u64::try_from(work.len()).unwrap_or(u64::MAX);
+        // In place they stand in the order in which they lie on the drive.
+        let mut runs: Vec<(u64, u64)> =
+            self.items.iter().map(|(first, count)| (u64::from(*first), u64::from(*count))).collect();
+        runs.sort_unstable();
         let mut next = 0;
-        for (first, length) in self.items.iter().map(|(first, count)| (u64::from(*first), u64::from(*count)))
-        {
+        for (first, length) in runs {
             if first < next || first + length > count {
                 return Err(wrong("items that are not the session's"));
             }
