@@ -124,8 +124,14 @@ impl Session {
             let work = Work::load(file).with_context(|| format!("reading {}", path.display()))?;
             let path = beside(journal, ".session");
             let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-            let frozen =
+            let frozen: Frozen =
                 serde_json::from_slice(&text).with_context(|| format!("reading {}", path.display()))?;
+            let is_item = |item: &u32| usize::try_from(*item).is_ok_and(|item| item < work.len());
+            anyhow::ensure!(
+                frozen.nowhere.iter().all(is_item),
+                "{} names items that are not the session's",
+                path.display()
+            );
             anyhow::Ok(Session { journal: journal.to_owned(), work, frozen, keys: Vec::new() })
         };
         load().context("the session's files are not whole: give it up with --abort").map_err(Failure::fatal)
