@@ -19,7 +19,11 @@ const DRIVERS: &[(&str, &[&str])] = &[
 const STATION: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("digests", &["model"]),
-    ("ledger", &["model"]),
+    ("custody", &["model"]),
+    // The master key may lie in a Key Vault; nothing else of Azure is looked at.
+    ("keys", &["azure", "model"]),
+    ("ledger", &["custody", "model"]),
+    ("jobs", &["custody", "keys", "ledger", "model"]),
     // The half of a byte's way that does not depend on where it goes.
     ("proof", &["bitlocker", "block", "digests", "manifest", "model", "ntfs"]),
     (
@@ -37,7 +41,7 @@ const STATION: &[(&str, &[&str])] = &[
             "proof",
         ],
     ),
-    ("api", &["ledger", "model", "transfer"]),
+    ("api", &["custody", "jobs", "keys", "ledger", "model"]),
     (
         "station",
         &[
@@ -45,7 +49,10 @@ const STATION: &[(&str, &[&str])] = &[
             "azure",
             "bitlocker",
             "block",
+            "custody",
             "enclosure",
+            "jobs",
+            "keys",
             "ledger",
             "manifest",
             "model",

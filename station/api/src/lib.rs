@@ -1,0 +1,3 @@
+//! The station over HTTP: the Import/Export ARM surface, the station API, who may do what.
+
+#![forbid(unsafe_code)]
