@@ -1,3 +1,6 @@
 //! The station over HTTP: the Import/Export ARM surface, the station API, who may do what.
 
 #![forbid(unsafe_code)]
+
+pub mod people;
+pub mod problem;
