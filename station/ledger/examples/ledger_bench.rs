@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ledger::{Begun, BlobOutcome, Ledger, Record, Recorder, RunKey, RunStart, SqliteLedger};
+use ledger::{Begun, BlobOutcome, Record, Recorder, RunKey, RunStart, Runs, SqliteLedger};
 use model::DriveId;
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus};
 
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn measure(path: &std::path::Path, blobs: u64) -> Result<(), Box<dyn Error>> {
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(path).await?);
+    let ledger: Arc<dyn Runs> = Arc::new(SqliteLedger::open(path).await?);
     let key = RunKey {
         drive_id: DriveId::new("bench")?,
         job_name: "bench".to_owned(),

@@ -13,15 +13,15 @@ use model::drive::Phase;
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus, DriveStatus, SideFileStatus};
 
 use crate::{
-    AbandonError, BeginError, Begun, BlobOutcome, Intent, Ledger, PendingBlob, Record, Run, RunEnd, RunKey,
-    RunNo, RunStart, RunState, SaveError,
+    AbandonError, BeginError, Begun, BlobOutcome, Intent, PendingBlob, Record, Run, RunEnd, RunKey, RunNo,
+    RunStart, RunState, Runs, SaveError,
 };
 
 /// An empty store of the implementation under test.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Opens it, as another process would.
-    async fn open(&self) -> Arc<dyn Ledger>;
+    async fn open(&self) -> Arc<dyn Runs>;
 }
 
 /// Makes a test of each promise; the expression makes a fresh [`Store`].
@@ -98,7 +98,7 @@ pub fn completed(bytes: u64) -> BlobOutcome {
 }
 
 /// Begins and expects work to do.
-pub async fn running(ledger: &dyn Ledger, key: &RunKey, start: &RunStart) -> Run {
+pub async fn running(ledger: &dyn Runs, key: &RunKey, start: &RunStart) -> Run {
     match ledger.begin(key, start).await.expect("the drive is free") {
         Begun::Running(run) => run,
         Begun::Finished(summary) => panic!("run {} is finished", summary.no),
@@ -131,7 +131,7 @@ fn end(status: DriveStatus) -> RunEnd {
     RunEnd { status, summary_json: "{\"blobs\":3}".to_owned(), finished_unix_ms: 1_700_000_500_000 }
 }
 
-async fn all_outcomes(ledger: &dyn Ledger, run: RunNo) -> Vec<(u64, BlobOutcome)> {
+async fn all_outcomes(ledger: &dyn Runs, run: RunNo) -> Vec<(u64, BlobOutcome)> {
     ledger.outcomes(run, 0, u32::MAX).await.expect("readable")
 }
 

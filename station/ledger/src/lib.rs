@@ -1,15 +1,21 @@
-//! What survives a restart: which runs there are, what of them has landed, how each blob ended.
+//! What survives a restart: the jobs and their custody, the runs and what of them has landed.
 //!
 //! ```text
-//! begin ──▶ Run ──▶ Recorder ──records, many an fsync──▶ Ledger (SQLite) ──▶ outcomes_present, pending, outcomes
-//!            └ holds the drive: nobody else runs it        finish ──▶ summary
+//! transfer ── begin ─▶ Run ─▶ Recorder ──records, many an fsync──▶ Runs ─▶ outcomes_present, pending, outcomes
+//! jobs ────── Change {job, custody, events, secrets, reply} ─────▶ Jobs::apply, one transaction, all or nothing
+//! api ─────── job, page, events, tokens ◀──────────────────────── Jobs, Outbox, Access
+//! bays ────── claim, renew, release ◀───────────────────────────▶ Claims, leases with a fence
 //! ```
 //!
-//! One trait, [`Ledger`]; what it promises is `conformance`, which every implementation passes.
-//! Invariant: when [`Ledger::record`] or [`Recorder::save`] has returned, a power cut does not undo it.
-//! Design §6. What is recorded when is the transfer's business; the ledger has no clock.
+//! One trait, [`Ledger`], made of one trait a concern: [`Runs`], [`Jobs`], [`Claims`],
+//! [`Custody`], [`Secrets`], [`Access`], [`Outbox`]. What they promise is `conformance`, which every implementation passes:
+//! [`SqliteLedger`] for one station, PostgreSQL for a fleet.
+//! Invariant: when a call has returned, a power cut does not undo it; when it has failed, nothing of
+//! it is there. Design §6. The ledger decides nothing: what a state means is the model's, what may
+//! be done in it is the jobs' service's.
 //!
-//! To change what is kept open [`record`]; the tables, `migrations/`; the batching, [`recorder`].
+//! To change what is kept of a blob open [`record`], of a job [`office`]; the tables,
+//! `migrations/`; their text for both databases, `sql/`; the batching, [`recorder`].
 
 #![forbid(unsafe_code)]
 
@@ -19,89 +25,23 @@ mod code;
 pub mod conformance;
 pub mod error;
 mod fold;
+pub mod office;
 pub mod record;
 pub mod recorder;
 pub mod run;
+pub mod runs;
 pub mod sqlite;
 
 pub use blob_set::BlobSet;
 pub use error::{AbandonError, BeginError, Fault, FaultKind, OpenError, ReadError, SaveError};
+pub use office::{
+    Access, ApiToken, Applied, ApplyError, ChainRow, Change, Claim, ClaimError, Claims, Custody, DriveRow,
+    DueTimer, Event, EventDraft, EventSpan, Hook, HookWrite, IdempotentReply, JobFilter, JobKey, JobPage,
+    JobRow, JobScope, JobWrite, Jobs, Ledger, OfficeError, Outbox, PAGE_ROWS_MAX, PlacedDrive, SealedSecret,
+    SecretWrite, Secrets, StoredCheckpoint, StoredReply, Timer, TokenWrite,
+};
 pub use record::{BlobOutcome, Intent, PendingBlob, Record, Totals};
 pub use recorder::Recorder;
 pub use run::{Begun, Run, RunEnd, RunKey, RunNo, RunStart, RunState, RunSummary};
+pub use runs::Runs;
 pub use sqlite::SqliteLedger;
-
-use async_trait::async_trait;
-
-/// A store of runs. Every method is one transaction; whatever changes something is durable on return.
-///
-/// Writing takes a [`Run`], which proves that this process holds the drive; reading takes a number.
-#[async_trait]
-pub trait Ledger: Send + Sync {
-    /// Takes the drive and gives its run with that key: the unfinished one if there is one, a new
-    /// one if there is none. A finished one is only reported, see [`Ledger::abandon`].
-    ///
-    /// # Errors
-    /// [`BeginError::Held`] when another run of the drive is going on, here or in another process.
-    async fn begin(&self, key: &RunKey, start: &RunStart) -> Result<Begun, BeginError>;
-
-    /// Notes the destination's clock at the start of the run, unless it was noted before.
-    /// Returns the one that counts: the first.
-    ///
-    /// # Errors
-    /// When it cannot be saved.
-    async fn set_server_started(&self, run: &Run, unix_s: i64) -> Result<i64, SaveError>;
-
-    /// Saves all records or none, as if in their order.
-    ///
-    /// # Errors
-    /// [`SaveError::Over`] when the run is finished or abandoned; otherwise a fault of the store.
-    async fn record(&self, run: &Run, records: &[Record]) -> Result<(), SaveError>;
-
-    /// Ends the run and forgets what was pending; again is harmless.
-    ///
-    /// # Errors
-    /// As [`Ledger::record`]; [`SaveError::Over`] only for an abandoned run.
-    async fn finish(&self, run: &Run, end: &RunEnd) -> Result<(), SaveError>;
-
-    /// Sets a run aside, finished or not: the next [`Ledger::begin`] with its key starts afresh.
-    ///
-    /// # Errors
-    /// [`AbandonError::Held`] while somebody runs the drive; [`AbandonError::Unknown`] for no run.
-    async fn abandon(&self, run: RunNo) -> Result<(), AbandonError>;
-
-    /// The blobs that have an outcome: about one bit each.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn outcomes_present(&self, run: RunNo) -> Result<BlobSet, ReadError>;
-
-    /// The blobs that were begun and have no outcome, by index.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn pending(&self, run: RunNo) -> Result<Vec<PendingBlob>, ReadError>;
-
-    /// The next outcomes in order of blob index, from that index on, at most `limit`.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn outcomes(
-        &self,
-        run: RunNo,
-        from_index: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, BlobOutcome)>, ReadError>;
-
-    /// Counts and bytes by status and disposition. Reads all outcomes.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn totals(&self, run: RunNo) -> Result<Totals, ReadError>;
-
-    /// The newest runs, at most `limit`, the newest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn runs(&self, limit: u32) -> Result<Vec<RunSummary>, ReadError>;
-}

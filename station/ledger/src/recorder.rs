@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! save(records) ─┐
-//! save(records) ─┼─▶ bounded queue ─▶ task: take all that is queued ─▶ Ledger::record ─▶ wake the savers
+//! save(records) ─┼─▶ bounded queue ─▶ task: take all that is queued ─▶ Runs::record ─▶ wake the savers
 //! note(record)  ─┘
 //! ```
 //!
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::Ledger;
+use crate::Runs;
 use crate::error::SaveError;
 use crate::record::Record;
 use crate::run::Run;
@@ -47,7 +47,7 @@ struct Call {
 
 impl Recorder {
     /// Starts the task on the current tokio runtime.
-    pub fn start(ledger: Arc<dyn Ledger>, run: Run) -> Recorder {
+    pub fn start(ledger: Arc<dyn Runs>, run: Run) -> Recorder {
         let (queue, calls) = mpsc::channel(QUEUE_MAX);
         let broken = Arc::new(OnceLock::new());
         let writer = Writer { ledger, run: run.clone(), broken: Arc::clone(&broken) };
@@ -112,7 +112,7 @@ impl Recorder {
 }
 
 struct Writer {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn Runs>,
     run: Run,
     broken: Arc<OnceLock<SaveError>>,
 }

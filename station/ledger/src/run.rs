@@ -41,7 +41,7 @@ impl fmt::Display for RunNo {
     }
 }
 
-/// What [`crate::Ledger::begin`] found or made.
+/// What [`crate::Runs::begin`] found or made.
 #[derive(Debug)]
 pub enum Begun {
     /// There is work to do, and the drive is ours while any clone of the run lives.

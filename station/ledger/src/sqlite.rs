@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::error::{AbandonError, BeginError, Fault, OpenError, ReadError, SaveError};
 use crate::record::{BlobOutcome, PendingBlob, Record, Totals};
 use crate::run::{Begun, Run, RunEnd, RunKey, RunNo, RunStart, RunSummary};
-use crate::{BlobSet, Ledger};
+use crate::{BlobSet, Runs};
 
 use self::lock::Locks;
 
@@ -89,7 +89,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 #[async_trait]
-impl Ledger for SqliteLedger {
+impl Runs for SqliteLedger {
     async fn begin(&self, key: &RunKey, start: &RunStart) -> Result<Begun, BeginError> {
         let mut connection = self.connection().await;
         runs::begin(&mut connection, &self.locks, key, start).await

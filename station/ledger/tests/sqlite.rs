@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use ledger::conformance::{Store, completed, key, running, start};
 use ledger::{
-    AbandonError, BeginError, Begun, BlobOutcome, BlobSet, Ledger, PendingBlob, ReadError, Record, Recorder,
-    Run, RunEnd, RunKey, RunNo, RunStart, RunSummary, SaveError, SqliteLedger, Totals,
+    AbandonError, BeginError, Begun, BlobOutcome, BlobSet, PendingBlob, ReadError, Record, Recorder, Run,
+    RunEnd, RunKey, RunNo, RunStart, RunSummary, Runs, SaveError, SqliteLedger, Totals,
 };
 use model::status::DriveStatus;
 use sqlx::{Connection, SqliteConnection};
@@ -31,7 +31,7 @@ impl Fresh {
 
 #[async_trait]
 impl Store for Fresh {
-    async fn open(&self) -> Arc<dyn Ledger> {
+    async fn open(&self) -> Arc<dyn Runs> {
         Arc::new(SqliteLedger::open(&self.path()).await.unwrap())
     }
 }
@@ -91,7 +91,7 @@ impl Recording {
 #[tokio::test]
 async fn the_child_records_until_it_is_killed() {
     let Some(path) = std::env::var_os(CHILD_LEDGER) else { return };
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(Path::new(&path)).await.unwrap());
+    let ledger: Arc<dyn Runs> = Arc::new(SqliteLedger::open(Path::new(&path)).await.unwrap());
     let run = running(&*ledger, &key(1), &start(1)).await;
     let first = ledger.outcomes_present(run.no).await.unwrap().iter().last().map_or(0, |last| last + 1);
     let recorder = Recorder::start(ledger, run);
@@ -190,7 +190,7 @@ impl Gated {
 }
 
 #[async_trait]
-impl Ledger for Gated {
+impl Runs for Gated {
     async fn record(&self, run: &Run, records: &[Record]) -> Result<(), SaveError> {
         self.gate.acquire().await.unwrap().forget();
         self.transactions.fetch_add(1, Ordering::SeqCst);

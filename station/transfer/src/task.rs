@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use azure::Account;
 use bitlocker::Secret;
 use block::{BufferPool, PoolConfig, ReaderConfig, SharedDevice};
-use ledger::{Begun, Ledger, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary};
+use ledger::{Begun, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary, Runs};
 use manifest::JobEntry;
 use manifest::log::names::LogTime;
 use model::drive::{Action, Drive, Event, Phase, Suspension};
@@ -47,7 +47,7 @@ pub struct IngestSpec {
     /// The destination's endpoint, as the ledger's key.
     pub destination: String,
     /// What survives.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn Runs>,
     /// Where the local copies of the logs go.
     pub logs_dir: PathBuf,
     /// Memory for buffers.
@@ -181,7 +181,7 @@ struct Task {
     secrets: Vec<Secret>,
     job_name: String,
     account: Account,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn Runs>,
     logs_dir: PathBuf,
     buffer_bytes: usize,
     digests: Arc<DigestPool<Chunk>>,

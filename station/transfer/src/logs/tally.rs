@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{BlobOutcome, Ledger, ReadError, RunNo};
+use ledger::{BlobOutcome, ReadError, RunNo, Runs};
 use model::status::{BlobStatus, ChunkStatus, DriveTally};
 
 /// Outcomes are fetched this many at a time.
@@ -27,7 +27,7 @@ pub struct Tally {
 ///
 /// # Errors
 /// When the ledger cannot be read.
-pub async fn tally(ledger: &dyn Ledger, run: RunNo) -> Result<Tally, ReadError> {
+pub async fn tally(ledger: &dyn Runs, run: RunNo) -> Result<Tally, ReadError> {
     let mut tally = Tally::default();
     let mut next = 0;
     loop {

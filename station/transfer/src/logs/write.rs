@@ -6,7 +6,7 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::{BlobOutcome, Ledger, ReadError, RunNo};
+use ledger::{BlobOutcome, ReadError, RunNo, Runs};
 use manifest::log::{
     BlobRecord, ChunkStatuses, CopyLogWriter, DriveLogLevel, DriveLogWriter, SideFileRecord, VerboseFile,
     VerboseLogWriter,
@@ -77,7 +77,7 @@ pub struct Failure {
 /// What the logs are about.
 pub struct LogRequest {
     /// Where outcomes are.
-    pub ledger: Arc<dyn Ledger>,
+    pub ledger: Arc<dyn Runs>,
     /// Which run's.
     pub run: RunNo,
     /// The open drive; none when it was refused before its manifest could be read.
