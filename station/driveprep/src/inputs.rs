@@ -23,7 +23,6 @@ mod table;
 
 use std::path::PathBuf;
 
-use manifest::BlockLength;
 use model::ImportDisposition;
 
 use crate::work::scan::KindRule;
@@ -76,8 +75,6 @@ pub struct How {
     pub properties: Option<SideFileSource>,
     /// Whether each gets its `Content-MD5`.
     pub content_md5: bool,
-    /// How long the blocks of block blobs are.
-    pub block_length: BlockLength,
 }
 
 impl Default for How {
@@ -89,7 +86,6 @@ impl Default for How {
             metadata: None,
             properties: None,
             content_md5: false,
-            block_length: BlockLength::default(),
         }
     }
 }

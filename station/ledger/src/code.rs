@@ -1,8 +1,10 @@
-//! Statuses as small numbers: ten million rows with the logs' words would be twice as large.
+//! Statuses as small numbers: ten million rows with the logs' words would be twice as large; and
+//! what else stands in the columns of every database.
 //!
 //! Invariant: a number never changes its meaning; it is in the databases of stations. A new word
 //! takes the next free number.
 
+use model::drive::{Phase, Suspension};
 use model::status::{BlobStatus, ChunkStatus, DispositionStatus, DriveStatus, SideFileStatus};
 
 /// A word with a number.
@@ -88,6 +90,47 @@ pub(crate) fn exceptions_from_text(text: &str) -> Option<Vec<(u32, ChunkStatus)>
         exceptions.extend((first..=last).map(|index| (index, status)));
     }
     Some(exceptions)
+}
+
+/// `runs.state` of a run that has work left.
+pub(crate) const RUNNING: i64 = 0;
+/// `runs.state` of a run whose logs are written.
+pub(crate) const FINISHED: i64 = 1;
+/// `runs.state` of a run that was set aside.
+pub(crate) const ABANDONED: i64 = 2;
+
+/// A run's id as text.
+pub(crate) fn hex(bytes: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// Undoes [`hex`].
+pub(crate) fn unhex(text: &str) -> Option<[u8; 16]> {
+    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)).flatten()
+}
+
+/// A phase for a person who looks at the list of runs.
+pub(crate) fn phase_text(phase: Phase) -> String {
+    match phase {
+        Phase::Arrived => "arrived".to_owned(),
+        Phase::Recognised => "recognised".to_owned(),
+        Phase::Unlocked => "unlocked".to_owned(),
+        Phase::Proven => "manifest proven".to_owned(),
+        Phase::Copying => "copying".to_owned(),
+        Phase::Logging { status } => format!("writing logs: {status}"),
+        Phase::Ended { status } => format!("ended: {status}"),
+        Phase::Suspended { reason } => format!("suspended: {}", reason_text(reason)),
+    }
+}
+
+fn reason_text(reason: Suspension) -> &'static str {
+    match reason {
+        Suspension::HeldForCustomer => "held for the customer",
+        Suspension::DriveLost => "the drive was lost",
+        Suspension::Stopped => "stopped on request",
+        Suspension::StationFault => "the station failed",
+        Suspension::TakenOver => "another station may have it",
+    }
 }
 
 #[cfg(test)]

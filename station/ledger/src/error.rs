@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use model::{Class, DriveId};
@@ -44,6 +43,18 @@ pub enum FaultKind {
     /// A value that this version does not know, or cannot be.
     #[error("the database holds a value that this version does not know")]
     Value,
+    /// The server does not answer, or the connection broke.
+    #[error("the database's server cannot be reached")]
+    Unreachable,
+    /// Login, TLS or a permission.
+    #[error("the database's server does not let us in")]
+    Denied,
+    /// Transactions got in each other's way; the same one may succeed in a moment.
+    #[error("the database had to undo the transaction for another's sake")]
+    Contended,
+    /// The server is set up so that a ledger on it would not keep its promises.
+    #[error("the database's server is not set up as a ledger needs it")]
+    Unsuitable,
     /// Anything else: a mistake of ours.
     #[error("the database refused")]
     Other,
@@ -60,6 +71,10 @@ impl FaultKind {
             | FaultKind::Io
             | FaultKind::Schema
             | FaultKind::Value
+            | FaultKind::Unreachable
+            | FaultKind::Denied
+            | FaultKind::Contended
+            | FaultKind::Unsuitable
             | FaultKind::Other => Class::StopStation,
         }
     }
@@ -67,10 +82,10 @@ impl FaultKind {
 
 /// The ledger cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("opening the ledger {path:?}")]
+#[error("opening the ledger {place}")]
 pub struct OpenError {
-    /// Which.
-    pub path: PathBuf,
+    /// Which: a path, or a database and its server. Never with a password.
+    pub place: String,
     /// Why.
     #[source]
     pub fault: Fault,
@@ -139,12 +154,19 @@ pub enum SaveError {
         /// Which run.
         run: RunNo,
     },
+    /// The lease on the drive has ended: another station may be running it already.
+    #[error("the drive of run {run} is no longer ours: its lease ended before it could be renewed")]
+    Lost {
+        /// Which run.
+        run: RunNo,
+    },
 }
 
 impl SaveError {
-    /// Without saving, nothing may go on.
+    /// Without saving, nothing may go on; a lost lease concerns its drive alone.
     pub fn class(&self) -> Class {
         match self {
+            SaveError::Lost { .. } => Class::FailDrive,
             SaveError::Over { .. } | SaveError::Stopped { .. } => Class::StopStation,
             SaveError::Fault { fault, .. } => fault.kind.class(),
         }

@@ -20,12 +20,16 @@
 #![forbid(unsafe_code)]
 
 pub mod blob_set;
+#[cfg(feature = "conformance")]
+pub mod cluster;
 mod code;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
+mod fault;
 mod fold;
 pub mod office;
+pub mod postgres;
 pub mod record;
 pub mod recorder;
 pub mod run;
@@ -40,6 +44,7 @@ pub use office::{
     JobRow, JobScope, JobWrite, Jobs, Ledger, OfficeError, Outbox, PAGE_ROWS_MAX, PlacedDrive, SealedSecret,
     SecretWrite, Secrets, StoredCheckpoint, StoredReply, Timer, TokenWrite,
 };
+pub use postgres::{PostgresLedger, PostgresOptions};
 pub use record::{BlobOutcome, Intent, PendingBlob, Record, Totals};
 pub use recorder::Recorder;
 pub use run::{Begun, Run, RunEnd, RunKey, RunNo, RunStart, RunState, RunSummary};

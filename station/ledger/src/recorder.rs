@@ -139,6 +139,10 @@ impl Writer {
     }
 
     async fn save(&self, batch: &mut Batch) -> Result<(), SaveError> {
+        // Also when there is nothing to save: a saver asks whether it may go on.
+        if self.run.is_lost() {
+            return Err(SaveError::Lost { run: self.run.no });
+        }
         if !batch.records.is_empty() {
             self.ledger.record(&self.run, &batch.records).await?;
         }

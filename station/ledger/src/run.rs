@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use model::DriveId;
 use model::status::DriveStatus;
+use tokio::sync::watch;
 
 /// What makes two tries the same run: the second goes on where the first ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,7 +52,8 @@ pub enum Begun {
 }
 
 /// A run that this process may write. The drive is held until the last clone is dropped, or the
-/// process ends, however it ends.
+/// process ends, however it ends; where it is held by a lease, also until that ends without having
+/// been renewed, which [`Run::lost`] tells.
 #[derive(Clone)]
 pub struct Run {
     /// Its number, for reading.
@@ -66,7 +68,49 @@ pub struct Run {
     pub server_started_unix_s: Option<i64>,
     /// An earlier try was interrupted.
     pub resumed: bool,
-    pub(crate) _hold: Arc<dyn Any + Send + Sync>,
+    pub(crate) hold: Hold,
+}
+
+impl Run {
+    /// Whether the drive's lease has ended without having been renewed: then nothing can be saved
+    /// any more, and somebody else may have the drive.
+    pub fn is_lost(&self) -> bool {
+        self.hold.is_lost()
+    }
+
+    /// Waits until [`Run::is_lost`]; for ever where the drive is held by a lock, which is never lost.
+    pub async fn lost(&self) {
+        match self.hold.lost.clone() {
+            // Whoever renews is gone when it can no longer be heard: so is the lease.
+            Some(mut lost) => drop(lost.wait_for(|lost| *lost).await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// What keeps the drive ours.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    /// The lease's generation, which every write is checked against; zero for a lock.
+    pub fence: i64,
+    lost: Option<watch::Receiver<bool>>,
+    _keep: Arc<dyn Any + Send + Sync>,
+}
+
+impl Hold {
+    /// Until the lock is dropped, or the process is gone.
+    pub fn lock(lock: impl Any + Send + Sync) -> Hold {
+        Hold { fence: 0, lost: None, _keep: Arc::new(lock) }
+    }
+
+    /// Until the lease is dropped, or whoever renews it says that it is lost.
+    pub fn lease(fence: i64, lost: watch::Receiver<bool>, lease: impl Any + Send + Sync) -> Hold {
+        Hold { fence, lost: Some(lost), _keep: Arc::new(lease) }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.as_ref().is_some_and(|lost| *lost.borrow() || lost.has_changed().is_err())
+    }
 }
 
 impl fmt::Debug for Run {

@@ -11,9 +11,8 @@
 //! A run holds its drive by an advisory lock of the operating system on the drive's file, not by a
 //! row that expires: the lock goes with the process however it dies, so that a killed ingest can be
 //! resumed at once, and no clock can take it away from a slow one. It works where the file system
-//! is local, which SQLite's log requires anyway. A fleet's ledger will need leases.
+//! is local, which SQLite's log requires anyway. A fleet's ledger, [`crate::postgres`], has leases.
 
-mod fault;
 mod lock;
 mod read;
 mod runs;
@@ -60,7 +59,7 @@ impl SqliteLedger {
     /// # Errors
     /// When it cannot be used, is damaged, or was written by a newer version.
     pub async fn open(path: &Path) -> Result<SqliteLedger, OpenError> {
-        let failed = |fault| OpenError { path: path.to_owned(), fault };
+        let failed = |fault| OpenError { place: path.display().to_string(), fault };
         let locks = Locks::beside(path).map_err(|error| failed(Fault::io(error)))?;
         // Two processes must not both find the tables missing.
         let _opening = locks.opening().await.map_err(|error| failed(Fault::io(error)))?;

@@ -55,6 +55,8 @@ pub enum Suspension {
     Stopped,
     /// The station itself is broken.
     StationFault,
+    /// The station could not renew its lease on the drive: another one may have it by now.
+    TakenOver,
 }
 
 /// What the task has seen.

@@ -10,7 +10,7 @@ pub fn of(phase: Phase, tally: &Tally, strict: bool) -> Exit {
     match phase {
         Phase::Ended { status } | Phase::Logging { status } => of_status(status, tally, strict),
         Phase::Suspended { reason } => match reason {
-            Suspension::HeldForCustomer => Exit::Retryable,
+            Suspension::HeldForCustomer | Suspension::TakenOver => Exit::Retryable,
             Suspension::DriveLost => Exit::MediaErrors,
             Suspension::Stopped => Exit::Interrupted,
             Suspension::StationFault => Exit::Fatal,

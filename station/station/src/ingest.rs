@@ -151,6 +151,7 @@ fn status_word(phase: Phase) -> String {
             Suspension::DriveLost => "drive lost".to_owned(),
             Suspension::Stopped => "stopped".to_owned(),
             Suspension::StationFault => "station fault".to_owned(),
+            Suspension::TakenOver => "taken over".to_owned(),
         },
         other => format!("{other:?}"),
     }

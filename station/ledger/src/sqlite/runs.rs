@@ -1,21 +1,14 @@
 //! Runs: begun, ended, set aside, listed.
 
-use std::sync::Arc;
-
 use model::DriveId;
 use model::status::DriveStatus;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::lock::{Locks, NotTaken};
-use crate::code::Code;
+use crate::code::{ABANDONED, Code, FINISHED, RUNNING, hex, unhex};
 use crate::error::{AbandonError, BeginError, Fault, SaveError};
-use crate::run::{Begun, Run, RunEnd, RunKey, RunNo, RunStart, RunState, RunSummary};
-
-/// `runs.state`.
-pub(super) const RUNNING: i64 = 0;
-const FINISHED: i64 = 1;
-const ABANDONED: i64 = 2;
+use crate::run::{Begun, Hold, Run, RunEnd, RunKey, RunNo, RunStart, RunState, RunSummary};
 
 /// A run with its drive's serial number, as [`summary`] reads it.
 const SUMMARIES: &str = "SELECT runs.no, drives.serial, job_name, manifest_hash, destination, run_id, started_unix_ms, \
@@ -44,7 +37,7 @@ pub(super) async fn begin(
         Found::Old { summary, server_started_unix_s } => (summary, server_started_unix_s, true),
     };
     let RunSummary { no, start: RunStart { run_id, started_unix_ms, log_timestamp }, .. } = summary;
-    let hold = Arc::new(hold);
+    let hold = Hold::lock(hold);
     Ok(Begun::Running(Run {
         no,
         run_id,
@@ -52,7 +45,7 @@ pub(super) async fn begin(
         log_timestamp,
         server_started_unix_s,
         resumed,
-        _hold: hold,
+        hold,
     }))
 }
 
@@ -228,12 +221,4 @@ fn summary(row: &SqliteRow) -> Result<RunSummary, Fault> {
     };
     let phase = row.try_get("phase").map_err(Fault::of)?;
     Ok(RunSummary { no: RunNo(number("no")?), key, start, phase, state })
-}
-
-fn hex(bytes: [u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(bytes))
-}
-
-fn unhex(text: &str) -> Option<[u8; 16]> {
-    (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)).flatten()
 }

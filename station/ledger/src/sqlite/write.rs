@@ -3,11 +3,9 @@
 //! Rows go in by many a statement: what a statement costs is mostly the way to SQLite and back.
 //! Unsigned 64-bit values are stored as the signed ones with the same bits.
 
-use model::drive::{Phase, Suspension};
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::runs::RUNNING;
-use crate::code::{Code, exceptions_text};
+use crate::code::{Code, RUNNING, exceptions_text, phase_text};
 use crate::error::{Fault, SaveError};
 use crate::fold::{Effect, Landed};
 use crate::record::{BlobOutcome, Intent, Record};
@@ -193,27 +191,4 @@ async fn execute(
     rows: usize,
 ) -> sqlx::Result<()> {
     query.build().persistent(rows == ROWS_MAX).execute(connection).await.map(drop)
-}
-
-/// A phase for a person who looks at the list of runs.
-fn phase_text(phase: Phase) -> String {
-    match phase {
-        Phase::Arrived => "arrived".to_owned(),
-        Phase::Recognised => "recognised".to_owned(),
-        Phase::Unlocked => "unlocked".to_owned(),
-        Phase::Proven => "manifest proven".to_owned(),
-        Phase::Copying => "copying".to_owned(),
-        Phase::Logging { status } => format!("writing logs: {status}"),
-        Phase::Ended { status } => format!("ended: {status}"),
-        Phase::Suspended { reason } => format!("suspended: {}", reason_text(reason)),
-    }
-}
-
-fn reason_text(reason: Suspension) -> &'static str {
-    match reason {
-        Suspension::HeldForCustomer => "held for the customer",
-        Suspension::DriveLost => "the drive was lost",
-        Suspension::Stopped => "stopped on request",
-        Suspension::StationFault => "the station failed",
-    }
 }
