@@ -8,8 +8,7 @@
 use std::sync::Arc;
 
 use azure::{BlobHeaders, ErrorKind, StorageError};
-use ledger::{BlobOutcome, Record};
-use model::drive::Suspension;
+use ledger::{BlobOutcome, Record, SaveError};
 use model::status::{BlobStatus, ChunkStatus, SideFileStatus};
 
 use crate::blob::Blob;
@@ -17,7 +16,6 @@ use crate::outcome::{BlobFailure, Ending, Verdict, conclude as verdict_of};
 use crate::run::{Notice, Run};
 use crate::target::{Stage, is_ours, leased, save_intent};
 use crate::{page, put, whole};
-use proof::chain;
 
 /// A blob is started over at most this often: after a lost race for its name, or when the service
 /// no longer has its blocks.
@@ -51,7 +49,7 @@ pub async fn conclude(run: Arc<Run>, blob: Arc<Blob>) {
             tracing::warn!(n, why, "starting a blob over");
             let record = Record::StartedOver { blob_index: blob.entry.index };
             if let Err(error) = run.recorder.save(vec![record]).await {
-                run.halt(Suspension::StationFault, chain(&error));
+                run.halt_unsaved(&error);
             }
             // The feeder lives as long as there is unfinished work.
             let _ = run.restarts.send(Arc::new(Blob::restarted(blob, n)));
@@ -76,7 +74,7 @@ async fn commit(run: &Run, blob: &Arc<Blob>) -> Commit {
     if blob.is_page_blob() {
         // A later run that finds the blob finished takes the ranges' CRCs from the ledger.
         if let Err(error) = run.recorder.flush().await {
-            run.halt(Suspension::StationFault, chain(&error));
+            run.halt_unsaved(&error);
             return Commit::Halted;
         }
         return match put::stage(run, blob).await {
@@ -117,8 +115,8 @@ async fn from_ending(run: &Run, ending: Result<Ending, StorageError>) -> Commit 
 }
 
 async fn commit_blocks(run: &Run, blob: &Blob, stage: &Stage) -> Commit {
-    if let Err(message) = save_before_commit(run, blob, stage).await {
-        run.halt(Suspension::StationFault, message);
+    if let Err(error) = save_before_commit(run, blob, stage).await {
+        run.halt_unsaved(&error);
         return Commit::Halted;
     }
     let ids = put::block_ids(blob);
@@ -139,8 +137,8 @@ async fn commit_blocks(run: &Run, blob: &Blob, stage: &Stage) -> Commit {
 
 /// Everything a later run needs if the answer to the commit is lost: the landed chunks (with their
 /// CRCs) and, when an existing blob is replaced, that it is.
-async fn save_before_commit(run: &Run, blob: &Blob, stage: &Stage) -> Result<(), String> {
-    run.recorder.save(Vec::new()).await.map_err(|error| chain(&error))?;
+async fn save_before_commit(run: &Run, blob: &Blob, stage: &Stage) -> Result<(), SaveError> {
+    run.recorder.save(Vec::new()).await?;
     match stage.replaces {
         Some(_) => save_intent(run, blob, stage, None).await,
         None => Ok(()),
@@ -267,7 +265,7 @@ async fn end(run: &Run, blob: &Arc<Blob>, ending: &Ending) {
     let message = outcome.message.clone();
     let record = Record::Outcome { blob_index: blob.entry.index, outcome };
     if let Err(error) = run.recorder.save(vec![record]).await {
-        run.halt(Suspension::StationFault, chain(&error));
+        run.halt_unsaved(&error);
         return;
     }
     run.progress.blobs_done.add(1);

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use azure::{BlobHeaders, BlobProperties, Condition, ErrorKind, LeaseId, StorageError};
 use model::BlobPath;
-use model::drive::Suspension;
 use model::status::{BlobStatus, ChunkStatus};
 
 use crate::blob::{Blob, Chunk};
@@ -71,8 +70,8 @@ pub async fn open(run: &Run, blob: &Blob) -> Result<Choice, StorageError> {
             Choice::Place(stage) => stage,
             other @ (Choice::Settled(_) | Choice::StartOver { .. }) => return Ok(other),
         };
-        if let Err(message) = save_intent(run, blob, &stage, Some(lease_id.as_str().to_owned())).await {
-            run.halt(Suspension::StationFault, message);
+        if let Err(error) = save_intent(run, blob, &stage, Some(lease_id.as_str().to_owned())).await {
+            run.halt_unsaved(&error);
             return Ok(fatal(BlobFailure::local(BlobStatus::Failed, "the ledger cannot save")));
         }
         match create(run, blob, &stage, &lease_id).await {

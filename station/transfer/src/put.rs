@@ -10,7 +10,6 @@ use std::sync::Arc;
 use azure::{ErrorKind, StorageError};
 use ledger::Record;
 use manifest::{BlobKind, BlockId};
-use model::drive::Suspension;
 use model::status::ChunkStatus;
 
 use crate::blob::{Blob, Chunk};
@@ -138,7 +137,7 @@ async fn note_landed(run: &Run, chunk: &Chunk, stage: &Stage, crc64: u64) {
         crc64,
     };
     if let Err(error) = run.recorder.note(record).await {
-        run.halt(Suspension::StationFault, proof::chain(&error));
+        run.halt_unsaved(&error);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use ledger::Record;
-use model::drive::Suspension;
 
 use crate::blob::Blob;
 use crate::put::{block_ids, id_proves_content};
@@ -51,7 +50,7 @@ pub async fn still_held(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
 async fn forget(run: &Run, blob: &Blob) -> Vec<(u32, u64)> {
     let record = Record::StartedOver { blob_index: blob.entry.index };
     if let Err(error) = run.recorder.save(vec![record]).await {
-        run.halt(Suspension::StationFault, chain(&error));
+        run.halt_unsaved(&error);
     }
     Vec::new()
 }

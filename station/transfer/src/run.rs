@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use azure::{Account, AccountFacts, StorageError};
-use ledger::Recorder;
+use ledger::{Recorder, SaveError};
 use model::drive::{Action, Suspension};
 use model::status::BlobStatus;
 use model::{BlobPath, Class};
@@ -92,6 +92,11 @@ impl Run {
             halt.get_or_insert(Halt { reason, message });
             first
         });
+    }
+
+    /// Stops the copy because the ledger keeps nothing any more.
+    pub fn halt_unsaved(&self, error: &SaveError) {
+        self.halt(suspension_of(error), chain(error));
     }
 
     /// Whether the copy is being stopped.
@@ -188,6 +193,16 @@ impl Run {
             }
         };
         cell.get_or_try_init(create).await.copied()
+    }
+}
+
+/// What a drive whose progress cannot be saved is suspended for.
+pub fn suspension_of(error: &SaveError) -> Suspension {
+    match error {
+        SaveError::Lost { .. } => Suspension::TakenOver,
+        SaveError::Over { .. } | SaveError::Fault { .. } | SaveError::Stopped { .. } => {
+            Suspension::StationFault
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use azure::{BlobProperties, BlobType, Condition, ETag, ErrorKind, LeaseState, StorageError};
-use ledger::{Intent, Record};
+use ledger::{Intent, Record, SaveError};
 use model::status::{BlobStatus, DispositionStatus, SideFileStatus};
 use model::{BlobPath, ImportDisposition};
 
@@ -122,13 +122,13 @@ pub async fn choose(run: &Run, blob: &Blob, n: u32) -> Result<Choice, StorageErr
 /// `Overwritten` from `Created`.
 ///
 /// # Errors
-/// The message of a ledger that cannot save.
+/// When the ledger cannot save.
 pub async fn save_intent(
     run: &Run,
     blob: &Blob,
     stage: &Stage,
     lease_id: Option<String>,
-) -> Result<(), String> {
+) -> Result<(), SaveError> {
     let intent = Intent {
         target: stage.path.to_string(),
         replaces_existing: stage.replaces.is_some(),
@@ -136,7 +136,7 @@ pub async fn save_intent(
         lease_id,
     };
     let record = Record::Intent { blob_index: blob.entry.index, intent };
-    run.recorder.save(vec![record]).await.map_err(|error| proof::chain(&error))
+    run.recorder.save(vec![record]).await
 }
 
 /// The ending of a blob that an earlier, interrupted run had committed under its `n`-th name.

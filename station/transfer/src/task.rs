@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use azure::Account;
 use bitlocker::Secret;
 use block::{BufferPool, PoolConfig, ReaderConfig, SharedDevice};
-use ledger::{Begun, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary, Runs};
+use ledger::{Begun, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary, Runs, SaveError};
 use manifest::JobEntry;
 use manifest::log::names::LogTime;
 use model::drive::{Action, Drive, Event, Phase, Suspension};
@@ -27,7 +27,7 @@ use crate::blob::{Chunk, Earlier};
 use crate::copy::{CopyConfig, Known, copy};
 use crate::logs::{self, LogNames, LogRequest};
 use crate::progress::Progress;
-use crate::run::{Halt, Notice, Run};
+use crate::run::{Halt, Notice, Run, suspension_of};
 use proof::bring_up::{self, Device, ManifestTotals, OpenDrive, RecognisedDrive, Refusal, UnlockedDrive};
 use proof::chain;
 use proof::verify::DigestPool;
@@ -92,7 +92,7 @@ pub enum IngestError {
     Abandon(#[from] ledger::AbandonError),
     /// The ledger cannot keep anything.
     #[error("keeping the progress in the ledger")]
-    Save(#[from] ledger::SaveError),
+    Save(#[from] SaveError),
     /// The ledger cannot be read.
     #[error("reading the progress from the ledger")]
     Read(#[from] ledger::ReadError),
@@ -246,6 +246,8 @@ impl Task {
         loop {
             let event = if *self.stop.borrow() {
                 Event::Suspended(Suspension::Stopped)
+            } else if self.run.is_lost() {
+                self.taken_over(&SaveError::Lost { run: self.run.no })
             } else {
                 self.notice(Notice::Doing(action));
                 self.act(action).await?
@@ -317,7 +319,10 @@ impl Task {
             }
         };
         if self.run.server_started_unix_s.is_none() {
-            self.note_server_start(&facts).await?;
+            match self.note_server_start(&facts).await {
+                Err(IngestError::Save(lost @ SaveError::Lost { .. })) => return Ok(self.taken_over(&lost)),
+                noted => noted?,
+            }
         }
         self.facts = Some(facts);
         Ok(Event::Done)
@@ -367,7 +372,7 @@ impl Task {
             good_container: OnceLock::new(),
             last_probe: tokio::sync::Mutex::new(None),
         });
-        let stopper = tokio::spawn(halt_on_stop(self.stop.clone(), Arc::clone(&run)));
+        let stopper = tokio::spawn(halt_on_stop(self.stop.clone(), self.run.clone(), Arc::clone(&run)));
         let copied = copy(run, drive, &config, known, restarts_in).await;
         stopper.abort();
         // It holds the run, and with it the drive's lock, until it has really ended.
@@ -444,7 +449,15 @@ impl Task {
         if is_copied(status) {
             let summary_json = summary_json(&self.report);
             let finished_unix_ms = unix_milliseconds(SystemTime::now());
-            self.ledger.finish(&self.run, &RunEnd { status, summary_json, finished_unix_ms }).await?;
+            let end = RunEnd { status, summary_json, finished_unix_ms };
+            match self.ledger.finish(&self.run, &end).await {
+                // Whoever has the drive now finds every outcome, and writes the same logs.
+                Err(lost @ SaveError::Lost { .. }) => {
+                    self.taken_over(&lost);
+                    self.report.phase = Phase::Suspended { reason: Suspension::TakenOver };
+                }
+                finished => finished?,
+            }
         }
         Ok(())
     }
@@ -475,6 +488,11 @@ impl Task {
         Ok(Event::Suspended(Suspension::DriveLost))
     }
 
+    fn taken_over(&mut self, lost: &SaveError) -> Event {
+        self.report.message = Some(chain(lost));
+        Event::Suspended(suspension_of(lost))
+    }
+
     fn refuse(&mut self, refusal: Refusal) -> Event {
         self.report.message = Some(refusal.message);
         Event::Refused(refusal.status)
@@ -486,11 +504,17 @@ impl Task {
     }
 }
 
-async fn halt_on_stop(mut stop: watch::Receiver<bool>, run: Arc<Run>) {
-    if stop.wait_for(|stop| *stop).await.is_ok() {
-        run.halt(Suspension::Stopped, "stopped on request".to_owned());
-    } else {
-        std::future::pending::<()>().await;
+/// On request, or because the drive is no longer ours: what goes on then would get in the way of
+/// whoever has it.
+async fn halt_on_stop(mut stop: watch::Receiver<bool>, hold: ledger::Run, run: Arc<Run>) {
+    let stopped = async {
+        if stop.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = stopped => run.halt(Suspension::Stopped, "stopped on request".to_owned()),
+        () = hold.lost() => run.halt_unsaved(&SaveError::Lost { run: hold.no }),
     }
 }
 

@@ -6,7 +6,6 @@
 
 use azure::{ErrorKind, StorageError};
 use bytes::Bytes;
-use model::drive::Suspension;
 use model::{ImportDisposition, Md5Digest};
 
 use crate::blob::{Blob, Chunk};
@@ -80,9 +79,9 @@ async fn try_put(run: &Run, blob: &Blob, bytes: &Bytes, md5: Md5Digest) -> Resul
             Choice::StartOver { .. } => unreachable!("a blob of one block has nothing that landed before it"),
         };
         if stage.replaces.is_some()
-            && let Err(message) = save_intent(run, blob, &stage, None).await
+            && let Err(error) = save_intent(run, blob, &stage, None).await
         {
-            run.halt(Suspension::StationFault, message);
+            run.halt_unsaved(&error);
             return Ok(Ending::Fatal(BlobFailure::local(
                 model::status::BlobStatus::Failed,
                 "the ledger cannot save",
