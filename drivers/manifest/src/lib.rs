@@ -16,12 +16,14 @@
 //! | a line of a log | [`log`] |
 //! | an export's blob list | [`blob_list`] |
 //! | how a manifest is written | [`writer`] |
+//! | how long blocks are made | [`block_length`] |
 //! | a limit | [`limits`] |
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 pub mod blob_list;
 pub mod block_id;
+pub mod block_length;
 mod decode;
 pub mod drive_path;
 pub mod entry;
@@ -39,6 +41,7 @@ mod xml;
 
 pub use blob_list::{BlobListError, BlobListReader, BlobListWriter, Selector};
 pub use block_id::{BlockId, BlockIdError};
+pub use block_length::BlockLength;
 pub use decode::DecodeError;
 pub use drive_path::{DrivePath, DrivePathError};
 pub use entry::{
@@ -51,5 +54,5 @@ pub use reader::{
 };
 pub use rule::Rule;
 pub use side_file::{Metadata, Properties, SideFileError, SideFileFault};
-pub use writer::{ManifestWriteError, ManifestWriter, block_length_bytes, is_text_writable};
+pub use writer::{ManifestWriteError, ManifestWriter, is_text_writable};
 pub use xml::{Place, XmlFault};

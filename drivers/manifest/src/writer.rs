@@ -13,14 +13,10 @@ use crate::block_id::BlockId;
 use crate::entry::{
     BlobEntry, BlobKind, BlockEntry, DriveHeader, ListHeader, ListKind, RangeEntry, SideFileRef,
 };
-use crate::limits::BLOCKS_MAX;
 use crate::xml::{attribute, is_writable, text};
 
 /// The version that is written: §1.4.
 pub const WRITTEN_VERSION: &str = "2014-11-01";
-
-/// The block length that tools use: §1.5, "REC writer".
-const BLOCK_BYTES: u64 = 4 << 20;
 
 /// Writes a manifest: see the module.
 pub struct ManifestWriter<W> {
@@ -181,14 +177,6 @@ pub fn is_text_writable(text: &str) -> bool {
     is_writable(text)
 }
 
-/// The block length for a blob of this length: 4 MiB, or for blobs that need more than 50,000 of
-/// those the smallest multiple of 4 MiB that does.
-pub fn block_length_bytes(blob_length_bytes: u64) -> u64 {
-    let blocks_max = u64::try_from(BLOCKS_MAX).unwrap_or(u64::MAX);
-    let least = blob_length_bytes.div_ceil(blocks_max);
-    least.div_ceil(BLOCK_BYTES).max(1).saturating_mul(BLOCK_BYTES)
-}
-
 fn list_element(kind: ListKind) -> &'static str {
     match kind {
         ListKind::Blobs => "BlobList",
@@ -240,26 +228,6 @@ mod tests {
             client_data: None,
             snapshot: None,
         }
-    }
-
-    #[test]
-    fn blocks_grow_only_when_50_000_of_them_are_not_enough() {
-        let limit = 50_000 * BLOCK_BYTES;
-        for (blob_bytes, expected) in [
-            (0, BLOCK_BYTES),
-            (1, BLOCK_BYTES),
-            (limit, BLOCK_BYTES),
-            (limit + 1, 2 * BLOCK_BYTES),
-            (2 * limit, 2 * BLOCK_BYTES),
-            (2 * limit + 1, 3 * BLOCK_BYTES),
-        ] {
-            assert_eq!(block_length_bytes(blob_bytes), expected, "{blob_bytes}");
-            assert!(blob_bytes.div_ceil(block_length_bytes(blob_bytes)) <= 50_000);
-        }
-        assert_eq!(
-            block_length_bytes(50_000 * crate::limits::BLOCK_BYTES_MAX),
-            crate::limits::BLOCK_BYTES_MAX
-        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod table;
 
 use std::path::PathBuf;
 
+use manifest::BlockLength;
 use model::ImportDisposition;
 
 use crate::work::scan::KindRule;
@@ -75,6 +76,8 @@ pub struct How {
     pub properties: Option<SideFileSource>,
     /// Whether each gets its `Content-MD5`.
     pub content_md5: bool,
+    /// How long the blocks of block blobs are.
+    pub block_length: BlockLength,
 }
 
 impl Default for How {
@@ -86,6 +89,7 @@ impl Default for How {
             metadata: None,
             properties: None,
             content_md5: false,
+            block_length: BlockLength::default(),
         }
     }
 }

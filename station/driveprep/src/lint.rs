@@ -48,6 +48,7 @@ pub fn lint(work: &Work, options: &LintOptions, findings: &mut Findings) {
     }
     names::check(work, options.sas_container.as_deref(), findings);
     lengths::check(work, findings);
+    lengths::grown_blocks(work, findings);
     if options.kinds_by_name {
         lengths::kinds_by_name(work, findings);
     }

@@ -24,6 +24,8 @@ pub mod scan;
 
 use std::path::PathBuf;
 
+use manifest::limits::RANGE_BYTES_MAX;
+
 pub use builder::{Builder, FileFacts, TooMany};
 pub use dataset::{Dataset, ItemKind, SessionId, SessionIdError, SideFile};
 pub use drive::{DriveTarget, Encryption, ExistingKey, Formatting};
@@ -185,6 +187,14 @@ impl<'a> Item<'a> {
     /// Its length when it was found.
     pub fn length_bytes(&self) -> u64 {
         self.record.length_bytes
+    }
+
+    /// The longest block or range of it in the manifest.
+    pub fn part_bytes(&self) -> u64 {
+        match self.record.kind {
+            ItemKind::Block => self.dataset().block_length.of_blob(self.record.length_bytes),
+            ItemKind::Page | ItemKind::File => RANGE_BYTES_MAX,
+        }
     }
 
     /// What the source's file system keeps for it; less than its length when it has holes.

@@ -5,7 +5,7 @@
 //! a file or a socket, so every rule can be tested as a table.
 //!
 //! To change a status code open [`status`]; a rename rule, [`disposition`]; a name rule of the
-//! storage service, [`naming`]; what an error leads to, [`class`].
+//! storage service, [`naming`]; what an error leads to, [`class`]; what may happen to a job, [`job`].
 
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod digest;
 pub mod disposition;
 pub mod drive;
 pub mod exit;
+pub mod job;
 pub mod naming;
 pub mod serial;
 pub mod status;

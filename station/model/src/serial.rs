@@ -6,7 +6,8 @@ use std::fmt;
 ///
 /// Comparison is exact: two drives may differ in the case of a letter only.
 /// azure-import-export.md §1.4.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DriveId(String);
 
 impl DriveId {
@@ -22,6 +23,20 @@ impl DriveId {
     /// The normalised text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for DriveId {
+    type Error = NoSerial;
+
+    fn try_from(serial: String) -> Result<DriveId, NoSerial> {
+        DriveId::new(&serial)
+    }
+}
+
+impl From<DriveId> for String {
+    fn from(drive_id: DriveId) -> String {
+        drive_id.0
     }
 }
 

@@ -3,12 +3,17 @@
 //! A [`Tree`] keeps its files and everything that is made of them in one scratch folder. What the
 //! account must hold is computed from the contents here, never from what driveprep says.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::BufReader;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use manifest::{BlobKind, ManifestEvent, ManifestReader};
+use proof::bring_up::{Refusal, prove, recognise, unlock};
+use proof::secrets::{SecretFiles, collect};
 use rig::endpoint::{Endpoint, EndpointConfig, Store};
 use rig::pack::{Content, ExpectedBlob, ExpectedDrive};
 use sha2::{Digest, Sha256};
@@ -17,7 +22,7 @@ use tempfile::TempDir;
 use crate::drives::TestDrive;
 use crate::logs::DriveLog;
 use crate::program::{Ended, bare, driveprep, run};
-use crate::stand::Stand;
+use crate::stand::{Stand, open};
 
 /// The serial number that drives get here unless a test says otherwise.
 pub const SERIAL: &str = "DRGTESTPACKED";
@@ -132,6 +137,29 @@ pub async fn lands_whole(drive: &TestDrive) -> Result<()> {
     assert_eq!(log.blobs.len(), drive.expected.blobs.len(), "the log names each blob once");
     assert_eq!(drive.expected.differences(&endpoint.snapshot()), Vec::<String>::new());
     Ok(())
+}
+
+/// How many blocks the drive's manifest has of each block blob.
+///
+/// # Errors
+/// When the drive or its manifest is refused.
+pub fn block_counts(drive: &TestDrive) -> Result<BTreeMap<String, usize>> {
+    let refused = |refusal: Refusal| anyhow!("{}: {}", refusal.status, refusal.message);
+    let job = drive.job()?;
+    let secrets = collect(Some(&job), &SecretFiles::default())?;
+    let recognised = recognise(open(&drive.image)?, Some(&job)).map_err(refused)?;
+    let unlocked = unlock(recognised, &secrets, &mut |_| {}).map_err(refused)?;
+    let (drive, ..) = prove(unlocked, &job).map_err(refused)?;
+    let mut reader = ManifestReader::new(BufReader::new(drive.manifest.read()));
+    let mut counts = BTreeMap::new();
+    while let Some(event) = reader.next()? {
+        if let ManifestEvent::Blob(entry) = event
+            && let BlobKind::Block(blocks) = entry.kind
+        {
+            counts.insert(entry.blob_path, blocks.len());
+        }
+    }
+    Ok(counts)
 }
 
 /// A block blob with this content.

@@ -11,7 +11,7 @@ use rig::endpoint::{Endpoint, EndpointConfig};
 use rig::pack::{Content, DriveJson, ExpectedBlob, Extra, PackPlan};
 use system_tests::drives::{TestDrive, packed};
 use system_tests::logs::DriveLog;
-use system_tests::packing::{SERIAL, Tree, blob, lands_whole, page_blob, succeeds};
+use system_tests::packing::{SERIAL, Tree, blob, block_counts, lands_whole, page_blob, succeeds};
 use system_tests::program::Running;
 use system_tests::stand::Stand;
 
@@ -77,6 +77,23 @@ async fn a_file_beyond_4_gib_that_is_mostly_a_hole_lands_whole() -> Result<()> {
     let data = vec![0..70_000, (2 << 30) + 4_096..(2 << 30) + 100_000, length_bytes - 12_345..length_bytes];
     let tree = Tree::new(vec![("huge.bin", Content::Sparse { seed: 1, length_bytes, data })])?;
     round_trip(&tree, "huge").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_with_as_many_blocks_as_there_may_be_land_whole() -> Result<()> {
+    const BLOCK_BYTES: u64 = 4 << 10;
+    let sparse = |seed, blocks: u64| {
+        let length_bytes = blocks * BLOCK_BYTES;
+        let data = vec![0..9_000, (100 << 20)..(100 << 20) + 70_000, length_bytes - 5_000..length_bytes];
+        Content::Sparse { seed, length_bytes, data }
+    };
+    let tree = Tree::new(vec![("limit.bin", sparse(1, 50_000)), ("beyond.bin", sparse(2, 50_001))])?;
+    succeeds(tree.pack("blocks", SMALL_DRIVE_BYTES).args(["--block-bytes", "4KiB"]))?;
+    let drive = tree.drive(tree.expected("blocks"));
+    // What would have one block too many has blocks of twice the length.
+    let expected = [("blocks/limit.bin", 50_000), ("blocks/beyond.bin", 25_001)];
+    assert_eq!(block_counts(&drive)?, expected.map(|(blob, count)| (blob.to_owned(), count)).into());
+    lands_whole(&drive).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

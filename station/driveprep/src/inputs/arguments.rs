@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use manifest::BlockLength;
 use model::{DriveId, ImportDisposition};
 
 use super::gather::is_same_file;
-use super::size::parse_bytes;
+use super::size::{parse_block_length, parse_bytes};
 use super::{DEFAULT_SESSION, How, InputError, InputFault, Inputs, SideFileSource, Source};
 use super::{dataset, driveset, plan};
 use crate::lint::{Findings, ignored_columns};
@@ -47,6 +48,10 @@ pub struct SourceArguments {
     /// Give each blob its Content-MD5
     #[arg(long)]
     pub content_md5: bool,
+    /// How long the blocks of block blobs are: a multiple of 4 KiB up to 100 MiB. A blob that would have
+    /// more than 50,000 of them gets longer ones
+    #[arg(long = "block-bytes", value_name = "SIZE", default_value = "4MiB", value_parser = parse_block_length)]
+    pub block_length: BlockLength,
     /// Leave out directories on other file systems
     #[arg(long)]
     pub one_file_system: bool,
@@ -123,6 +128,7 @@ impl SourceArguments {
             metadata: self.metadata_file.clone().map(SideFileSource::File),
             properties: self.properties_file.clone().map(SideFileSource::File),
             content_md5: self.content_md5,
+            block_length: self.block_length,
         }
     }
 

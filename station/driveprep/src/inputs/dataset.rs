@@ -88,6 +88,7 @@ fn how(row: &Row<'_>, defaults: &How) -> Result<How, InputError> {
         metadata: side_file(row, "MetadataFile")?.or_else(|| defaults.metadata.clone()),
         properties: side_file(row, "PropertiesFile")?.or_else(|| defaults.properties.clone()),
         content_md5: defaults.content_md5,
+        block_length: defaults.block_length,
     })
 }
 

@@ -149,6 +149,12 @@ pub enum InputFault {
         /// What stands there.
         found: String,
     },
+    /// Blocks that a drive or the service cannot have.
+    #[error("blocks of {found:?} cannot be made: give a multiple of 4KiB, up to 100MiB")]
+    BlockLength {
+        /// What stands there.
+        found: String,
+    },
     /// Not a serial number.
     #[error("the serial number is empty")]
     Serial,

@@ -60,7 +60,7 @@ impl Source {
     /// A destination or a side file that cannot be used.
     pub fn dataset(&self, is_directory: bool) -> Result<Dataset, InputError> {
         let at = |fault| InputError::at(self.place.clone(), fault);
-        let How { disposition, content_md5, .. } = self.how;
+        let How { disposition, content_md5, block_length, .. } = self.how;
         Ok(Dataset {
             source: self.from.components().collect(),
             is_directory,
@@ -71,6 +71,7 @@ impl Source {
             properties: self
                 .side_file(self.how.properties.as_ref(), |bytes| Properties::parse(bytes).map(drop))?,
             content_md5,
+            block_length,
         })
     }
 

@@ -14,6 +14,7 @@
 //! metadata = { project = "apollo" }
 //! properties = { cache_control = "no-cache" }
 //! content_md5 = true
+//! block_bytes = "8MiB"            # of block blobs; 4 MiB unless given
 //!
 //! [[drive]]
 //! path = "/dev/sdb"
@@ -30,7 +31,7 @@ use model::{DriveId, ImportDisposition};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::size::parse_bytes;
+use super::size::{parse_block_length, parse_bytes};
 use super::table::read_bounded;
 use super::{
     DEFAULT_SESSION, How, InputError, InputFault, Inputs, SideFileSource, Source, dataset, driveset,
@@ -67,6 +68,7 @@ struct SourceTable {
     properties: Option<PropertiesTable>,
     properties_file: Option<Spanned<String>>,
     content_md5: Option<bool>,
+    block_bytes: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,12 +164,15 @@ impl Plan<'_> {
         let disposition = table.disposition.as_ref().map(|word| {
             self.checked(word, |text| text.parse::<ImportDisposition>().map_err(InputFault::Disposition))
         });
+        let block_length =
+            table.block_bytes.as_ref().map(|size| self.checked(size, |text| parse_block_length(text)));
         Ok(How {
             kind: kind.transpose()?.unwrap_or(defaults.kind),
             disposition: disposition.transpose()?.unwrap_or(defaults.disposition),
             metadata: self.metadata(table)?.or_else(|| defaults.metadata.clone()),
             properties: self.properties(table)?.or_else(|| defaults.properties.clone()),
             content_md5: table.content_md5.unwrap_or(defaults.content_md5),
+            block_length: block_length.transpose()?.unwrap_or(defaults.block_length),
         })
     }
 

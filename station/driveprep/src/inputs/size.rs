@@ -1,5 +1,7 @@
 //! Sizes as people write them.
 
+use manifest::BlockLength;
+
 use super::InputFault;
 
 /// Units, the longer ones first: `MiB` ends with `B` too. Decimal as drives are sold and as
@@ -28,6 +30,20 @@ pub fn parse_bytes(text: &str) -> Result<u64, InputFault> {
     let unit = UNITS.iter().find_map(|(unit, bytes)| Some((upper.strip_suffix(unit)?, *bytes)));
     let (number, unit_bytes) = unit.unwrap_or((&upper, 1));
     scaled(number.trim_end(), unit_bytes).filter(|bytes| *bytes > 0).ok_or_else(fault)
+}
+
+/// Blocks begin where clusters of the drive do, and these are the smallest: larger clusters are held
+/// against the blocks when the drive is laid out.
+const BLOCK_UNIT_BYTES: u64 = 4 << 10;
+
+/// Reads how long blocks shall be.
+///
+/// # Errors
+/// [`InputFault::Size`] and [`InputFault::BlockLength`].
+pub fn parse_block_length(text: &str) -> Result<BlockLength, InputFault> {
+    let bytes = parse_bytes(text)?;
+    let length = BlockLength::new(bytes).filter(|_| bytes.is_multiple_of(BLOCK_UNIT_BYTES));
+    length.ok_or_else(|| InputFault::BlockLength { found: text.to_owned() })
 }
 
 /// `number` of that unit, exactly; digits behind the point that make no whole byte are dropped.
@@ -59,6 +75,17 @@ mod tests {
             ("18.4PB", 18_400_000_000_000_000),
         ] {
             assert_eq!(parse_bytes(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_whole_clusters_up_to_100_mib() {
+        for (text, expected) in [("4KiB", 4_096), ("12KiB", 12_288), ("8MiB", 8 << 20), ("100MiB", 100 << 20)]
+        {
+            assert_eq!(parse_block_length(text).unwrap().bytes(), expected, "{text}");
+        }
+        for text in ["", "0", "512", "4KB", "100MB1", "104861696", "1GiB"] {
+            assert!(parse_block_length(text).is_err(), "{text}");
         }
     }
 

@@ -240,6 +240,7 @@ fn a_plan_that_is_wrong_is_refused_with_its_line() {
             "p.toml, line 4: \"blob\" is not one of auto, block, page, file",
         ),
         (format!("{source}disposition = 'replace'\n"), "p.toml, line 4: import disposition \"replace\""),
+        (format!("{source}block_bytes = '1000'\n"), "p.toml, line 4: blocks of \"1000\" cannot be made"),
         ("\n[[source]]\nto = 'c'\n".to_owned(), "p.toml, line 2: the source has no from"),
         (
             "[[source]]\nfrom = 'C:\\x'\nto = 'c'\n".to_owned(),
@@ -264,6 +265,25 @@ fn a_plan_that_is_wrong_is_refused_with_its_line() {
         let error = plan::parse(Path::new("p.toml"), plan.as_bytes(), &How::default()).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{plan}: {error}");
     }
+}
+
+#[test]
+fn a_source_has_its_own_block_length_or_its_plans_or_the_arguments() {
+    let length = |bytes| BlockLength::new(bytes).unwrap();
+    let arguments = How { block_length: length(8 << 10), ..How::default() };
+    let source = "[[source]]\nfrom = '/a'\nto = 'c'\n";
+    for (plan, expected) in [
+        (source.to_owned(), 8 << 10),
+        (format!("[defaults]\nblock_bytes = '64KiB'\n{source}"), 64 << 10),
+        (format!("[defaults]\nblock_bytes = '64KiB'\n{source}block_bytes = '100MiB'\n"), 100 << 20),
+    ] {
+        let inputs = plan::parse(Path::new("p.toml"), plan.as_bytes(), &arguments).unwrap();
+        assert_eq!(inputs.sources[0].how.block_length, length(expected), "{plan}");
+        assert_eq!(inputs.sources[0].dataset(true).unwrap().block_length, length(expected), "{plan}");
+    }
+    let csv = b"BasePath,DstItemPathOrPrefix\n/a/,c/\n";
+    let rows = dataset::parse(Path::new("d.csv"), csv, &arguments).unwrap().sources;
+    assert_eq!(rows[0].how.block_length, length(8 << 10));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Lengths: what a block blob, a page blob and a file of a share can hold.
 
-use manifest::Rule;
 use manifest::limits::{BLOCK_BYTES_MAX, BLOCKS_MAX, PAGE_BLOB_BYTES_MAX, PAGE_BYTES};
+use manifest::{BlockLength, Rule};
 use model::status::BlobStatus;
 
 use super::{Code, Findings, LintRule, Severity};
@@ -26,6 +26,11 @@ const SHARE_LENGTH: LintRule = LintRule {
     rule: "a file of a share has at most 4 TiB",
     advice: "split the file, or send it to a container",
 };
+const GROWN: LintRule = LintRule {
+    severity: Severity::Note,
+    rule: "a blob that would have more than 50,000 blocks gets longer ones than were asked for",
+    advice: "give a larger --block-bytes if all blobs are to have blocks of one length",
+};
 const BY_NAME: LintRule = LintRule {
     severity: Severity::Note,
     rule: ".vhd and .vhdx become page blobs unless a type is given",
@@ -37,6 +42,20 @@ pub(super) fn check(work: &Work, findings: &mut Findings) {
     for item in work.items() {
         let Some((rule, code, found)) = fault(&item) else { continue };
         findings.add(rule, code, || (item.source_path().display().to_string(), found));
+    }
+}
+
+/// Says which blobs cannot have the blocks that were asked for.
+pub(super) fn grown_blocks(work: &Work, findings: &mut Findings) {
+    for item in work.items().filter(|item| item.kind() == ItemKind::Block) {
+        let wanted = item.dataset().block_length;
+        if wanted != BlockLength::default() && item.part_bytes() > wanted.bytes() {
+            let texts = || {
+                let grown = format!("blocks of {} bytes instead of {}", item.part_bytes(), wanted.bytes());
+                (item.source_path().display().to_string(), grown)
+            };
+            findings.add(GROWN, Code::Own("LongerBlocks"), texts);
+        }
     }
 }
 

@@ -45,6 +45,18 @@ fn found(work: &Work, options: &LintOptions) -> Vec<String> {
 }
 
 #[test]
+fn blocks_that_have_to_be_longer_than_was_asked_for_are_noted() {
+    let mut builder = builder();
+    let block_length = manifest::BlockLength::new(4 << 10).unwrap();
+    let root = builder.dataset(Dataset { block_length, ..dataset("/d", "files/") }).unwrap();
+    for (path, length_bytes) in [("limit", 50_000 << 12), ("beyond", (50_000 << 12) + 1)] {
+        add(&mut builder, root, &File { path, kind: ItemKind::Block, length_bytes });
+    }
+    let found = found(&builder.finish(), &LintOptions::default());
+    assert!(matches!(&found[..], [one] if one.starts_with("note LongerBlocks 1: ")), "{found:?}");
+}
+
+#[test]
 fn a_sound_work_has_no_findings() {
     let page = File { path: "disk.img", kind: ItemKind::Page, length_bytes: 1 << 20 };
     let sound = work("files/in/", &[file("a/b/c.txt"), file("Ünï.txt"), file(".profile"), page, file("c")]);

@@ -175,6 +175,7 @@ impl PackArguments {
             metadata_file,
             properties_file,
             content_md5,
+            block_length,
             one_file_system,
         } = &self.sources;
         let DriveArguments { drives, sizes, serials, driveset } = &self.drives;
@@ -196,6 +197,7 @@ impl PackArguments {
             format!("from {from:?} to {to:?} dataset {dataset:?} plan {plan:?}"),
             format!("session {session} type {kind:?} disposition {disposition}"),
             format!("metadata {metadata_file:?} properties {properties_file:?} content-md5 {content_md5}"),
+            format!("block-bytes {}", block_length.bytes()),
             format!("one-file-system {one_file_system} allow-incomplete {}", self.running.allow_incomplete),
             format!("drives {drives:?} sizes {sizes:?} serials {serials:?} driveset {driveset:?}"),
             format!(

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::digest::RUN_BYTES;
-use super::slab::{SLAB_BYTES_MIN, part_bytes};
+use super::slab::SLAB_BYTES_MIN;
 use crate::work::{ItemId, Work};
 
 /// Raised when the layout comes out differently for the same blueprint.
@@ -192,7 +192,7 @@ impl Blueprint {
             return Err(wrong("the size of clusters"));
         }
         let parts = self.item_ids().map(|id| work.item(id));
-        let parts = parts.map(|item| part_bytes(item.kind(), item.length_bytes()).min(item.length_bytes()));
+        let parts = parts.map(|item| item.part_bytes().min(item.length_bytes()));
         let longest = parts.max().unwrap_or(0).next_multiple_of(RUN_BYTES);
         let slab_bytes = self.slab_bytes as u64;
         if slab_bytes < longest || !(SLAB_BYTES_MIN..=SLAB_BYTES_MAX).contains(&self.slab_bytes) {

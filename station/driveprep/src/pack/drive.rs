@@ -447,11 +447,7 @@ impl Job<'_> {
             Pipeline { work: self.work, sources, target, buffers: &buffers, stop: self.stop, first_slab };
         let every_bytes = self.choices.checkpoint_bytes.max(total_bytes / 2_000);
         let mut checkpoints = Checkpoints::new(self, journal, spool, target, every_bytes);
-        let cluster_bytes = match self.blueprint.mode {
-            Mode::New | Mode::Added => layout.plan.cluster_bytes(),
-            // Nothing is written, so parts need not end where clusters do.
-            Mode::InPlace => self.blueprint.cluster_bytes,
-        };
+        let cluster_bytes = layout.cut_cluster_bytes(self.blueprint);
         let copied = pipeline.run(
             |full| {
                 let mut counted = |slab: Slab| {

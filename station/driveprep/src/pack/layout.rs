@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -42,6 +43,19 @@ pub enum LayoutError {
     /// Clashing names, or no room.
     #[error("laying out the drive")]
     Plan(#[source] PlanError),
+    /// Blocks of a file that do not begin where the volume's clusters do.
+    #[error(
+        "blocks of {part_bytes} bytes, of {}, do not fit the volume's clusters of {cluster_bytes} bytes: give \
+         --block-bytes a multiple of them", path.display()
+    )]
+    Blocks {
+        /// The file.
+        path: PathBuf,
+        /// How long its blocks are.
+        part_bytes: u64,
+        /// How long the clusters are.
+        cluster_bytes: u32,
+    },
     /// A volume that files cannot be added to.
     #[error("adding to the drive's volume")]
     Amend(#[source] AmendError),
@@ -181,6 +195,7 @@ impl Layout {
         let spec = FileSpec { length_bytes: blueprint.manifest_bytes_max, ..draft.own_file() };
         let manifest = draft.builder.manifest(&spec)?;
         let plan = draft.builder.plan()?;
+        check_parts(work, &items, cut_cluster_bytes(blueprint, plan.cluster_bytes()))?;
         Ok(Layout { plan, items, files, side_files, own_properties, manifest })
     }
 
@@ -188,7 +203,13 @@ impl Layout {
     pub fn cut<'b>(&self, work: &Work, blueprint: &'b Blueprint, index: usize) -> (Shape<'b>, Vec<Place>) {
         let item = work.item(self.items[index]);
         let data = blueprint.stored.get(&item.id.0).map(Vec::as_slice);
-        let shape = Shape { item: item.id, kind: item.kind(), length_bytes: item.length_bytes(), data };
+        let shape = Shape {
+            item: item.id,
+            kind: item.kind(),
+            length_bytes: item.length_bytes(),
+            part_bytes: item.part_bytes(),
+            data,
+        };
         let places = match self.files.get(index) {
             Some(file) => self.places(*file),
             // In place it is read whole and written nowhere.
@@ -199,6 +220,11 @@ impl Layout {
             }],
         };
         (shape, places)
+    }
+
+    /// The clusters that the items' parts begin at.
+    pub fn cut_cluster_bytes(&self, blueprint: &Blueprint) -> u32 {
+        cut_cluster_bytes(blueprint, self.plan.cluster_bytes())
     }
 
     /// Where a file's data goes.
@@ -227,6 +253,27 @@ impl Layout {
     pub fn own_properties(&self, item: ItemId) -> Option<FileId> {
         self.own_properties.get(&item).copied()
     }
+}
+
+/// What parts of items are cut at, on a volume of these clusters.
+fn cut_cluster_bytes(blueprint: &Blueprint, of_volume: u32) -> u32 {
+    match blueprint.mode {
+        Mode::New | Mode::Added => of_volume,
+        // Nothing is written, so parts need not end where the volume's clusters do.
+        Mode::InPlace => blueprint.cluster_bytes,
+    }
+}
+
+/// A part begins where a cluster does, so that it is written at one go.
+fn check_parts(work: &Work, items: &[ItemId], cluster_bytes: u32) -> Result<(), LayoutError> {
+    let torn = items.iter().map(|id| work.item(*id)).find(|item| {
+        let part_bytes = item.part_bytes();
+        item.length_bytes() > part_bytes && !part_bytes.is_multiple_of(cluster_bytes.into())
+    });
+    torn.map_or(Ok(()), |item| {
+        let (path, part_bytes) = (item.source_path(), item.part_bytes());
+        Err(LayoutError::Blocks { path, part_bytes, cluster_bytes })
+    })
 }
 
 /// Where an item's own properties file lies on the drive.
@@ -393,12 +440,31 @@ pub fn coarsened(
 
 #[cfg(test)]
 mod tests {
+    use manifest::BlockLength;
+
     use super::*;
 
     #[test]
     fn clusters_grow_where_windows_cannot_count_them() {
         assert_eq!(cluster_bytes(16 << 40), 4_096);
         assert_eq!(cluster_bytes((16 << 40) + 512), 65_536);
+    }
+
+    #[test]
+    fn blocks_that_begin_within_clusters_are_refused() {
+        let mut builder = work::tests::builder();
+        let block_length = BlockLength::new(12 << 10).unwrap();
+        let dataset = work::Dataset { block_length, ..work::tests::dataset("/data", "files/") };
+        let root = builder.dataset(dataset).unwrap();
+        for (name, length_bytes) in [("a", 12 << 10), ("b", (12 << 10) + 1)] {
+            builder.file(root, name, &work::tests::facts(length_bytes)).unwrap();
+        }
+        let work = builder.finish();
+        let [one, two] = [ItemId(0), ItemId(1)];
+        assert!(check_parts(&work, &[one, two], 4 << 10).is_ok());
+        assert!(check_parts(&work, &[one], 64 << 10).is_ok(), "one block begins where its file does");
+        let error = check_parts(&work, &[one, two], 64 << 10).unwrap_err();
+        assert!(error.to_string().contains("/data/b"), "{error}");
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Parts for Longest<'_> {
     fn of(&mut self, item: &Item<'_>) -> Result<Option<Vec<Hashed>>, SpoolError> {
         let length = item.length_bytes();
         let step = match item.kind() {
-            ItemKind::Block => manifest::block_length_bytes(length),
+            ItemKind::Block => item.part_bytes(),
             ItemKind::Page | ItemKind::File => (run_bytes(length) * 2).min(RANGE_BYTES_MAX),
         };
         let part = |index: u64| Hashed {

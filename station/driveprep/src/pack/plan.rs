@@ -30,7 +30,7 @@ use super::in_place;
 use super::layout::{Frame, Layout, cluster_bytes, coarsened, fingerprint};
 use super::manifest::Manifest;
 use super::session::{Frozen, FrozenDrive, Session, absolute};
-use super::slab::{SLAB_BYTES_MIN, part_bytes};
+use super::slab::SLAB_BYTES_MIN;
 use super::source::Source;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -437,8 +437,7 @@ impl Planner for Planning<'_> {
                 blueprint.stored.insert(item.0, stored.clone());
             }
             let item = self.work.item(*item);
-            let part = part_bytes(item.kind(), item.length_bytes());
-            let part = part.min(item.length_bytes()).next_multiple_of(64 << 10);
+            let part = item.part_bytes().min(item.length_bytes()).next_multiple_of(64 << 10);
             blueprint.slab_bytes = blueprint.slab_bytes.max(usize::try_from(part).unwrap_or(usize::MAX));
         }
         blueprint.manifest_bytes_max = self.manifest_bytes(drive, &blueprint, items)?;

@@ -9,9 +9,6 @@
 
 use std::ops::Range;
 
-use manifest::block_length_bytes;
-use manifest::limits::RANGE_BYTES_MAX;
-
 use crate::work::{ItemId, ItemKind};
 
 /// What a slab holds at least: one block of the usual length. A drive's writes are as large, so that
@@ -30,6 +27,8 @@ pub struct Shape<'a> {
     pub kind: ItemKind,
     /// Its length.
     pub length_bytes: u64,
+    /// How long its blocks or ranges are at most; whole clusters.
+    pub part_bytes: u64,
     /// What it has, when it has holes: ascending, apart, whole clusters but for its end.
     pub data: Option<&'a [Range<u64>]>,
 }
@@ -88,17 +87,9 @@ pub struct Write {
     pub volume_offset_bytes: u64,
 }
 
-/// The longest part of a file of that kind and length.
-pub fn part_bytes(kind: ItemKind, length_bytes: u64) -> u64 {
-    match kind {
-        ItemKind::Block => block_length_bytes(length_bytes),
-        ItemKind::Page | ItemKind::File => RANGE_BYTES_MAX,
-    }
-}
-
 /// The parts of a file, ascending. A file without any has one empty part, so that it is looked at too.
 fn parts(shape: Shape<'_>) -> impl Iterator<Item = Range<u64>> {
-    let step = part_bytes(shape.kind, shape.length_bytes);
+    let step = shape.part_bytes;
     let (length, data) = (shape.length_bytes, shape.data);
     let of = move |range: Range<u64>| {
         let first = range.start / step;

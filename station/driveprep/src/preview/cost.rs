@@ -6,6 +6,7 @@
 //! manifest per 7 TB. What a drive has room for is [`crate::work::cost`]'s, for packing too.
 
 use azure::PageRange;
+use manifest::BlockLength;
 use manifest::limits::RANGE_BYTES_MAX;
 
 use crate::work::cost::{CLUSTER_BYTES, ENTRY_BYTES, PART_BYTES, RECORD_BYTES};
@@ -22,7 +23,7 @@ pub struct Extent {
 impl Extent {
     /// A block or append blob: every byte, in blocks as a manifest is written with.
     pub fn of_blocks(length_bytes: u64) -> Extent {
-        let block_bytes = manifest::block_length_bytes(length_bytes);
+        let block_bytes = BlockLength::default().of_blob(length_bytes);
         Extent {
             allocated_bytes: length_bytes.div_ceil(CLUSTER_BYTES).saturating_mul(CLUSTER_BYTES),
             part_count: length_bytes.div_ceil(block_bytes),

@@ -3,9 +3,7 @@
 //! One model for `check`, which says how many drives are needed, and for `pack`, which fills them. It
 //! errs on the safe side: a drive that is planned full is never too small.
 
-use manifest::limits::RANGE_BYTES_MAX;
-
-use super::{Item, ItemKind};
+use super::Item;
 
 /// Clusters of volumes up to 16 TiB.
 pub const CLUSTER_BYTES: u64 = 4 << 10;
@@ -45,11 +43,7 @@ pub fn item_bytes(item: &Item<'_>, data_bytes: u64) -> u64 {
 
 /// What an item's entry in the manifest takes at most.
 pub fn manifest_bytes(item: &Item<'_>) -> u64 {
-    let part_bytes = match item.kind() {
-        ItemKind::Block => manifest::block_length_bytes(item.length_bytes()),
-        ItemKind::Page | ItemKind::File => RANGE_BYTES_MAX,
-    };
-    ENTRY_BYTES.saturating_add(PART_BYTES.saturating_mul(item.length_bytes().div_ceil(part_bytes)))
+    ENTRY_BYTES.saturating_add(PART_BYTES.saturating_mul(item.length_bytes().div_ceil(item.part_bytes())))
 }
 
 fn clusters(bytes: u64) -> u64 {
@@ -59,6 +53,7 @@ fn clusters(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::ItemKind;
     use crate::work::tests::{facts, work_of};
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use manifest::BlockLength;
 use model::ImportDisposition;
 
 /// One source with its destination: a row of a dataset CSV, a `--from` with its `--to`.
@@ -28,6 +29,8 @@ pub struct Dataset {
     pub properties: Option<SideFile>,
     /// Whether each item gets its `Content-MD5`, in a properties file of its own (`/enablecontentmd5`).
     pub content_md5: bool,
+    /// How long the blocks of block blobs are, unless there would be too many of them.
+    pub block_length: BlockLength,
 }
 
 /// A metadata or properties file, read and found valid.

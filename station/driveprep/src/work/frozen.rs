@@ -13,11 +13,13 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
+use manifest::BlockLength;
+
 use super::{
     Dataset, DatasetId, Directory, DirectoryId, ItemKind, Record, SessionId, SessionIdError, SideFile, Work,
 };
 
-const MAGIC: &[u8] = b"drayage work\n\x01";
+const MAGIC: &[u8] = b"drayage work\n\x02";
 /// Longest text: a destination and a path of the operating system are at most 4 KiB, a path on the
 /// drive 96 KiB.
 const TEXT_BYTES_MAX: u64 = 128 << 10;
@@ -154,6 +156,7 @@ impl<W: Write> Out<W> {
         self.text(&dataset.destination)?;
         self.text(&dataset.drive_directory)?;
         self.text(dataset.disposition.as_str())?;
+        self.number(dataset.block_length.bytes())?;
         self.side_file(dataset.metadata.as_ref())?;
         self.side_file(dataset.properties.as_ref())
     }
@@ -316,9 +319,15 @@ impl<R: Read> In<R> {
                 .text("a disposition")?
                 .parse()
                 .map_err(|_| FrozenFault::Malformed { what: "a disposition" })?,
+            block_length: self.block_length()?,
             metadata: self.side_file()?,
             properties: self.side_file()?,
         })
+    }
+
+    fn block_length(&mut self) -> Result<BlockLength, FrozenFault> {
+        let bytes = self.number()?;
+        BlockLength::new(bytes).ok_or(FrozenFault::Malformed { what: "a block length" })
     }
 
     fn side_file(&mut self) -> Result<Option<SideFile>, FrozenFault> {

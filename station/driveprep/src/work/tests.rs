@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use manifest::BlockLength;
 use model::ImportDisposition;
 
 pub(crate) fn dataset(source: &str, destination: &str) -> Dataset {
@@ -15,6 +16,7 @@ pub(crate) fn dataset(source: &str, destination: &str) -> Dataset {
         metadata: None,
         properties: None,
         content_md5: false,
+        block_length: BlockLength::default(),
     }
 }
 
@@ -138,15 +140,18 @@ fn works() -> impl Strategy<Value = Work> {
     let name = "[a-zé日\\\\ .#]{1,12}";
     let path = prop::collection::vec(name, 1..4);
     let file = (path, any::<u64>(), any::<u64>(), any::<i64>(), any::<i64>(), 0_usize..3);
-    let one = (prop::collection::vec(file, 0..12), any::<bool>(), any::<bool>(), 0_usize..3);
+    let one =
+        (prop::collection::vec(file, 0..12), any::<bool>(), any::<bool>(), 0_usize..3, 1..=100_u64 << 20);
     prop::collection::vec(one, 0..4).prop_map(|datasets| {
         let mut builder = builder();
-        for (files, content_md5, has_side_file, disposition) in datasets {
+        for (files, content_md5, has_side_file, disposition, block_bytes) in datasets {
             let metadata = has_side_file.then(|| SideFile::new(b"<Metadata/>"));
             let dispositions =
                 [ImportDisposition::Rename, ImportDisposition::NoOverwrite, ImportDisposition::Overwrite];
             let disposition = dispositions[disposition];
-            let dataset = Dataset { content_md5, metadata, disposition, ..dataset("/d\u{fffd}", "c/") };
+            let block_length = BlockLength::new(block_bytes).unwrap();
+            let dataset =
+                Dataset { content_md5, block_length, metadata, disposition, ..dataset("/d\u{fffd}", "c/") };
             let root = builder.dataset(dataset).unwrap();
             for (path, length_bytes, allocated_bytes, modified, accessed, kind) in files {
                 let facts = FileFacts {
@@ -186,7 +191,7 @@ proptest! {
     #[test]
     fn random_bytes_are_no_frozen_work(bytes: Vec<u8>) {
         prop_assert!(Work::load(&bytes[..]).is_err());
-        let mut headed = b"drayage work\n\x01\x03abc".to_vec();
+        let mut headed = b"drayage work\n\x02\x03abc".to_vec();
         headed.extend(&bytes);
         // An accident of 32 bits aside, and then it is whole.
         if let Ok(work) = Work::load(&headed[..]) {
@@ -197,7 +202,7 @@ proptest! {
 
 #[test]
 fn a_claimed_length_allocates_nothing_that_is_not_there() {
-    let mut bytes = b"drayage work\n\x01\x03abc".to_vec();
+    let mut bytes = b"drayage work\n\x02\x03abc".to_vec();
     // 2^32 - 1 datasets, and then nothing.
     bytes.extend([0xFF, 0xFF, 0xFF, 0xFF, 0x0F]);
     let error = Work::load(&bytes[..]).unwrap_err();

@@ -17,6 +17,7 @@ pub fn frozen_work() -> Vec<Seed> {
             metadata: (number == 0).then(|| SideFile::new(b"<Metadata><owner>archive</owner></Metadata>")),
             properties: None,
             content_md5: number == 1,
+            block_length: manifest::BlockLength::default(),
         };
         let root = builder.dataset(dataset).expect("few datasets");
         let reels = builder.directory(root, "reels").expect("few directories");

@@ -57,6 +57,7 @@ fn work_of(folder: &Path, lengths: &[usize], content_md5: bool) -> Work {
             metadata: None,
             properties: None,
             content_md5,
+            block_length: manifest::BlockLength::default(),
         })
         .unwrap();
     for (index, length) in lengths.iter().enumerate() {
@@ -93,8 +94,13 @@ fn copy(work: &Work, medium: &Medium, first_slab: u64, stop: &AtomicBool) -> Res
         |full| {
             let mut cutter = Cutter::new(SLAB_BYTES_MIN, 4_096);
             for item in work.items() {
-                let shape =
-                    Shape { item: item.id, kind: item.kind(), length_bytes: item.length_bytes(), data: None };
+                let shape = Shape {
+                    item: item.id,
+                    kind: item.kind(),
+                    length_bytes: item.length_bytes(),
+                    part_bytes: item.part_bytes(),
+                    data: None,
+                };
                 if !cutter.file(shape, &[place(work, item.id)], &mut *full) {
                     return;
                 }

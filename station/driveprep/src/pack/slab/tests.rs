@@ -1,11 +1,17 @@
 //! Slabs cover what they must, once and in its place.
 
+use manifest::BlockLength;
+use manifest::limits::RANGE_BYTES_MAX;
 use proptest::prelude::*;
 
 use super::*;
 
 fn shape(item: u32, kind: ItemKind, length_bytes: u64, data: Option<&[Range<u64>]>) -> Shape<'_> {
-    Shape { item: ItemId(item), kind, length_bytes, data }
+    let part_bytes = match kind {
+        ItemKind::Block => BlockLength::default().of_blob(length_bytes),
+        ItemKind::Page | ItemKind::File => RANGE_BYTES_MAX,
+    };
+    Shape { item: ItemId(item), kind, length_bytes, part_bytes, data }
 }
 
 fn place(file_offset_bytes: u64, volume_offset_bytes: u64, length_bytes: u64) -> Place {

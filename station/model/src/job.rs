@@ -1,0 +1,50 @@
+//! A job and its drives, from the order to the parcel on its way back, as a pure state machine.
+//!
+//! ```text
+//!  PUT ──▶ Creating ──▶ Shipping ──▶ Received ──▶ Transferring ──▶ Packaging ──▶ Completed │ Closed
+//!             │            │                                 ▲           │            │
+//!          14 days      14 + 30 days ──▶ Closed              └─ a drive  ┘         90 days
+//!             ▼                                                 came late             ▼
+//!          deleted      Shipping … Packaging ◀──▶ Faulted (an operator puts it back)  deleted
+//! ```
+//!
+//! azure-import-export.md §4 and §5.4–5.5. [`Job::step`] takes one [`Event`], which carries its time, and
+//! answers [`Action`]s or a [`Refusal`] that says what to do; a refused event changes nothing. Timers are
+//! actions when they are set and events when they fire. No secret is ever in a [`Job`]: recovery
+//! passwords are sealed and stored beside it. Who may send which event is not decided here.
+//!
+//! To change a field open `fields`; when a job moves on, `settle`; a customer's event, `order`; the desk's,
+//! `desk`; a bay's, `bay`; waiting times, `timers`; the rules for a new job, `validate`.
+
+mod event;
+mod fields;
+mod key;
+mod new;
+mod place;
+mod refusal;
+mod rules;
+mod validate;
+mod words;
+
+pub use event::{Action, Event, EventName, Happening, Notice, RunLogs};
+pub use fields::{
+    Authorship, CopyStatus, DeliveryPackage, DriveFault, EncryptionKey, Export, ExtraDrive, Hold, Identity,
+    Job, JobDrive, JobFault, Parcel, ReturnAddress, ReturnPackage, ReturnShipping, ShippingInformation,
+    Undeliverable,
+};
+pub use key::{ARM_TYPE, JobKey};
+pub use new::{NewDrive, NewJob, Update};
+pub use place::Place;
+pub use refusal::{Refusal, RefusalKind};
+use rules::state_advice;
+pub use validate::{
+    AccountFact, Facts, Problem, ProblemCode, fold_location, storage_account_name, validate, validate_update,
+};
+pub use words::{DriveState, IdentityKind, JobState, JobType, KekType, LogLevel, TimerKind, UnknownWord};
+
+/// Most drives of one job: azure-import-export.md §4.5.
+pub const DRIVES_MAX: usize = 10;
+/// Most bytes of an export's inline list of blobs: azure-import-export.md §4.5.
+pub const INLINE_LIST_BYTES_MAX: usize = 32 * 1_024;
+/// Where logs go unless the customer names another container: azure-import-export.md §4.4.
+pub const DEFAULT_DIAGNOSTICS_PATH: &str = "waimportexport";
