@@ -1,11 +1,15 @@
 //! Entries for tests.
 
+use std::collections::HashMap;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::entry::{Draft, Entry, FileHash, Salt};
+use crate::chain::{Head, Row};
+use crate::entry::{Draft, Entry, FileHash, Salt, job_key, new_salt};
 use crate::hash::Hash;
+use crate::signing::SigningKey;
 
 /// A draft with most fields.
 pub(crate) fn draft() -> Draft {
@@ -61,4 +65,47 @@ prop_compose! {
     ) -> Entry {
         Entry { chain, no, job_no: draft.job.as_ref().map(|_| job_no), salt: Salt(salt), draft }
     }
+}
+
+/// A chain in memory, as a ledger would hold it.
+pub(crate) struct Written {
+    /// Its rows, from entry 1.
+    pub(crate) rows: Vec<Row>,
+    /// Its heads: before entry 1, after it, and so on.
+    pub(crate) heads: Vec<Head>,
+}
+
+impl Written {
+    /// Writes these drafts as a chain, counting each job's entries as a ledger does.
+    pub(crate) fn of(chain: &str, drafts: Vec<Draft>) -> Written {
+        let mut written = Written { rows: Vec::new(), heads: vec![Head::start(chain)] };
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        for draft in drafts {
+            let job_no = draft.job.as_deref().map(job_key).map(|job| {
+                let count = counts.entry(job).or_default();
+                *count += 1;
+                *count
+            });
+            let (entry, head) = written.head().append(draft, job_no, new_salt()).unwrap();
+            written.rows.push(Row::of(&entry, &head));
+            written.heads.push(head);
+        }
+        written
+    }
+
+    /// The last head.
+    pub(crate) fn head(&self) -> &Head {
+        self.heads.last().unwrap()
+    }
+}
+
+/// Six entries of two jobs and of none.
+pub(crate) fn six() -> Written {
+    let jobs = [None, Some("/j/1"), Some("/j/2"), Some("/J/1"), None, Some("/j/1")];
+    Written::of("dc1", jobs.map(|job| Draft { job: job.map(str::to_owned), ..draft() }).into())
+}
+
+/// A signing key, fresh.
+pub(crate) fn signing_key() -> SigningKey {
+    SigningKey::from_text(SigningKey::generate().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
