@@ -4,3 +4,4 @@
 
 pub mod people;
 pub mod problem;
+pub mod server;

@@ -5,20 +5,30 @@
 //! customer only what their subscriptions and resource groups name. Handlers show, list and change only what the
 //! reach covers, and answer 404 for the rest: a 403 would tell a customer that somebody else's job exists.
 //!
-//! Who a caller is, is found out before any handler runs, by the layer in [`crate::server`]; what a job's state
+//! Who a caller is, the [`Doorkeeper`] finds out before any handler runs: by one of the station's own tokens
+//! ([`Tokens`]), the identity provider's ([`oidc`]), or the local socket; [`crate::server`] asks it. What a job's state
 //! allows, and that two steps need two people, is the business of `jobs`.
 
 mod caller;
+mod doorkeeper;
+pub mod oidc;
 mod operation;
 mod permissions;
+#[cfg(test)]
+pub(crate) mod pretend_ledger;
 mod role;
 mod scope;
+mod token;
+mod tokens;
 
 pub use caller::{Caller, Denied, Needs, authorise, needs};
+pub use doorkeeper::{Clock, Doorkeeper, Refused, system_clock};
 pub use operation::Operation;
 pub use permissions::{Cell, cell};
 pub use role::{Role, UnknownRole};
 pub use scope::{Grant, NotAGrant, Part, Reach, Scope};
+pub use token::{NoRandomness, PREFIX, Token};
+pub use tokens::{Issued, LIFETIME_MS_MAX, NewToken, TokenError, TokenRefused, Tokens};
 
 #[cfg(test)]
 mod tests;

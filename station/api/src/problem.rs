@@ -91,6 +91,8 @@ pub enum Refusal {
     NotFound,
     /// The path has other methods.
     MethodNotAllowed,
+    /// The body broke off or is not HTTP.
+    Malformed,
     /// The request did not come in time.
     TooSlow,
     /// The body is larger than the station takes.
@@ -127,6 +129,12 @@ impl Refusal {
                 "MethodNotAllowed",
                 "method-not-allowed",
                 "This path does not have this method.",
+            ),
+            Self::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestContent",
+                "malformed",
+                "The body could not be read to its end.",
             ),
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,

@@ -1,0 +1,233 @@
+//! What happens to a connection before its first byte counts: a seat for it, who is at its other end, and a limit on
+//! how long an answer may stay unread.
+//!
+//! A connection that finds no seat is closed at once. Under TLS the door stands before the handshake, so that
+//! handshakes have seats too.
+
+use std::collections::HashMap;
+use std::future::{Ready, ready};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready as poll_ready};
+use std::time::Duration;
+
+use axum::http::Request;
+use axum_server::accept::Accept;
+use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, Sleep};
+use tower::Service;
+
+/// Who is at the other end of a connection, as the system says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Peer {
+    /// A network address; an IPv6 one stands for its whole /64, which one client commands anyway.
+    Network(IpAddr),
+    /// A process of this machine, by its user.
+    Local {
+        /// The user's number.
+        uid: u32,
+    },
+}
+
+/// What every request of a connection knows of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub peer: Peer,
+    pub is_tls: bool,
+}
+
+/// A stream that knows its other end.
+pub(super) trait Peered {
+    fn peer(&self) -> io::Result<Peer>;
+}
+
+impl Peered for TcpStream {
+    fn peer(&self) -> io::Result<Peer> {
+        Ok(Peer::Network(neighbourhood(self.peer_addr()?.ip())))
+    }
+}
+
+impl Peered for UnixStream {
+    fn peer(&self) -> io::Result<Peer> {
+        Ok(Peer::Local { uid: self.peer_cred()?.uid() })
+    }
+}
+
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
+}
+
+/// The seats of all listeners together.
+#[derive(Clone, Debug)]
+pub(super) struct Seats {
+    taken: Arc<Mutex<Taken>>,
+    max: usize,
+    per_peer_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_peer: HashMap<Peer, usize>,
+}
+
+/// One connection's seat; dropping it frees it.
+#[derive(Debug)]
+struct Seat {
+    seats: Seats,
+    peer: Peer,
+}
+
+impl Seats {
+    pub(super) fn new(max: usize, per_peer_max: usize) -> Self {
+        Self { taken: Arc::default(), max, per_peer_max }
+    }
+
+    fn take(&self, peer: Peer) -> io::Result<Seat> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_peer = taken.by_peer.get(&peer).copied().unwrap_or_default();
+        // The command line on the machine itself is how one looks at a crowded station: it always gets in.
+        let is_local = matches!(peer, Peer::Local { .. });
+        if !is_local && (taken.all >= self.max || by_peer >= self.per_peer_max) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"));
+        }
+        taken.all += 1;
+        taken.by_peer.insert(peer, by_peer + 1);
+        Ok(Seat { seats: self.clone(), peer })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(count) = taken.by_peer.get_mut(&self.peer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.by_peer.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// The acceptor of every listener.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub seats: Seats,
+    pub unread: Duration,
+    pub is_tls: bool,
+}
+
+impl<I: Peered, S> Accept<I, S> for Door {
+    type Stream = Impatient<I>;
+    type Service = Seated<S>;
+    type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
+
+    fn accept(&self, stream: I, inner: S) -> Self::Future {
+        let seated = stream.peer().and_then(|peer| Ok((peer, self.seats.take(peer)?)));
+        ready(seated.map(|(peer, seat)| {
+            let origin = Origin { peer, is_tls: self.is_tls };
+            (Impatient::new(stream, self.unread), Seated { inner, origin, _seat: Arc::new(seat) })
+        }))
+    }
+}
+
+/// The service of one connection: tells each request where it came from, and holds the seat.
+#[derive(Clone, Debug)]
+pub(super) struct Seated<S> {
+    inner: S,
+    origin: Origin,
+    _seat: Arc<Seat>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Seated<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Incoming>) -> S::Future {
+        request.extensions_mut().insert(self.origin);
+        self.inner.call(request)
+    }
+}
+
+/// A stream that fails once its other end left what was written unread for too long.
+#[derive(Debug)]
+pub(super) struct Impatient<I> {
+    inner: I,
+    unread: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<I> Impatient<I> {
+    fn new(inner: I, unread: Duration) -> Self {
+        Self { inner, unread, waiting: None }
+    }
+
+    /// Passes a write's outcome on; a write that has to wait runs against the clock since it began to wait.
+    fn timed<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
+        }
+        let deadline = Instant::now() + self.unread;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        poll_ready!(waiting.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Impatient<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Impatient<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.timed(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.timed(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        self.timed(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.timed(context, shut)
+    }
+}

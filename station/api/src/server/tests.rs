@@ -1,0 +1,9 @@
+//! The server over real sockets: what goes around a handler, what clients may take, certificates, the local socket.
+
+mod around;
+mod clients;
+mod configuration;
+mod local;
+mod rig;
+mod stopping;
+mod tls;
