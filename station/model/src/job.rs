@@ -14,18 +14,27 @@
 //! passwords are sealed and stored beside it. Who may send which event is not decided here.
 //!
 //! To change a field open `fields`; when a job moves on, `settle`; a customer's event, `order`; the desk's,
-//! `desk`; a bay's, `bay`; waiting times, `timers`; the rules for a new job, `validate`.
+//! `desk`; a bay's, `bay`; what operators mend, `fault`; waiting times, `timers`; the rules for a new job, `validate`.
 
+mod accept;
+mod bay;
+mod desk;
 mod event;
+mod fault;
 mod fields;
 mod key;
 mod new;
+mod order;
 mod place;
 mod refusal;
 mod rules;
+mod settle;
+mod step;
+mod timers;
 mod validate;
 mod words;
 
+pub use accept::{AcceptedJob, AcceptedUpdate};
 pub use event::{Action, Event, EventName, Happening, Notice, RunLogs};
 pub use fields::{
     Authorship, CopyStatus, DeliveryPackage, DriveFault, EncryptionKey, Export, ExtraDrive, Hold, Identity,
@@ -37,6 +46,7 @@ pub use new::{NewDrive, NewJob, Update};
 pub use place::Place;
 pub use refusal::{Refusal, RefusalKind};
 use rules::state_advice;
+pub use timers::{ANSWER_DAYS, CREATING_DAYS, RETENTION_DAYS, SHIPPING_DAYS, UNDELIVERABLE_DAYS};
 pub use validate::{
     AccountFact, Facts, Problem, ProblemCode, fold_location, storage_account_name, validate, validate_update,
 };
@@ -48,3 +58,6 @@ pub const DRIVES_MAX: usize = 10;
 pub const INLINE_LIST_BYTES_MAX: usize = 32 * 1_024;
 /// Where logs go unless the customer names another container: azure-import-export.md §4.4.
 pub const DEFAULT_DIAGNOSTICS_PATH: &str = "waimportexport";
+
+#[cfg(test)]
+mod tests;

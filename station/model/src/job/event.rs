@@ -2,8 +2,8 @@
 //!
 //! One flat list: a new event does not compile until `step` and the matrix of tests decide on it.
 
+use super::accept::{AcceptedJob, AcceptedUpdate};
 use super::fields::ReturnPackage;
-use super::new::{NewJob, Update};
 use super::words::{JobState, TimerKind};
 use crate::DriveId;
 use crate::status::DriveStatus;
@@ -50,9 +50,9 @@ macro_rules! happenings {
 
 happenings! {
     /// The customer changes fields.
-    Update(Box<Update>),
-    /// The customer puts the whole job again. Already judged.
-    Replace(Box<NewJob>),
+    Update(Box<AcceptedUpdate>),
+    /// The customer puts the whole job again.
+    Replace(Box<AcceptedJob>),
     /// The customer says that the drives are on their way.
     Ship,
     /// The customer wants the drives back uncopied.

@@ -68,14 +68,6 @@ pub enum Refusal {
         /// Who is in it.
         occupant: DriveId,
     },
-    /// The drive is in a bay that works on it.
-    #[error("drive {drive_id} is being copied in bay {bay}: hold it and wait until the bay has stopped")]
-    BayAtWork {
-        /// Which drive.
-        drive_id: DriveId,
-        /// In which bay.
-        bay: String,
-    },
     /// The job is cancelled: nothing more is copied.
     #[error("the job is cancelled and drive {drive_id} is not copied: leave it for packing")]
     Cancelled {
@@ -123,9 +115,6 @@ pub enum Refusal {
         /// Drives of the list that are not booked; empty for an export, whose drives have no names yet.
         missing: Vec<DriveId>,
     },
-    /// A parcel without a single drive.
-    #[error("no drive of this job has been booked in: scan the drives, or mark the missing ones first")]
-    NothingArrived,
     /// An extra drive that is on the list.
     #[error("drive {drive_id} is on this job's list: receive it as one of the job's")]
     ExtraIsListed {
@@ -142,8 +131,8 @@ pub enum Refusal {
         drive_id: DriveId,
     },
     /// The drive is not here.
-    #[error("drive {drive_id} cannot be packed, it is: {place}; scan the drive that you hold")]
-    NotPackable {
+    #[error("drive {drive_id} is not at a station but: {place}; scan the drive that you hold")]
+    NotHere {
         /// Which.
         drive_id: DriveId,
         /// Where it is.
@@ -247,16 +236,14 @@ impl Refusal {
             | Refusal::Held { .. }
             | Refusal::NotInBay { .. }
             | Refusal::BayTaken { .. }
-            | Refusal::BayAtWork { .. }
             | Refusal::Cancelled { .. }
             | Refusal::ReturnShippingMissing
             | Refusal::FieldFixed { .. }
             | Refusal::KeyGoesBack
             | Refusal::DrivesHere
-            | Refusal::NothingArrived
             | Refusal::ExtraIsListed { .. }
             | Refusal::TooManyDrives { .. }
-            | Refusal::NotPackable { .. }
+            | Refusal::NotHere { .. }
             | Refusal::BoxIncomplete { .. }
             | Refusal::AlreadyReturned { .. }
             | Refusal::EndedOtherwise { .. }
