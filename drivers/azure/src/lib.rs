@@ -10,7 +10,8 @@
 //!                                  transport: one reqwest client, HTTP/1.1, rustls
 //! ```
 //! To change what a credential may look like open `credential`; the signature, `shared_key`; when a
-//! request is repeated, `retry`; how an answer is understood, `error`; the wire, `transport`.
+//! request is repeated, `retry`; how an answer is understood, `error`; the wire, `transport`. Beside it,
+//! [`KeyVault`] wraps keys by a key in Azure Key Vault, over the same transport: `key_vault`.
 //!
 //! # Why the pipeline and not the generated client
 //! Requests are built here and sent through `azure_core`'s pipeline; `azure_storage_blob`'s calls
@@ -58,6 +59,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod identity;
+mod key_vault;
 mod lease;
 mod limiter;
 mod list;
@@ -84,6 +86,10 @@ pub use download::{DOWNLOAD_BYTES_MAX, Download};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{ErrorKind, Operation, StorageError};
 pub use identity::{IdentityError, IdentitySettings};
+pub use key_vault::{
+    KeyUrl, KeyUrlError, KeyVault, KeyVaultConfig, KeyVaultConfigError, KeyVaultError, KeyVaultFault,
+    VaultKey, WrappedKey,
+};
 pub use list::{ListedBlob, Listing};
 pub use page::{PAGE_BLOB_BYTES_MAX, PAGE_BYTES, PUT_PAGE_BYTES_MAX, PageRange};
 pub use properties::{BlobProperties, BlobType, Deletion, LeaseState};

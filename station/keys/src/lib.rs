@@ -1,9 +1,10 @@
 //! Secrets at rest: envelope encryption, where the master key comes from, and its rotation.
 //!
 //! ```text
-//! master key file ──▶ MasterKeys ──┐
-//!   (systemd credential, 0600 file)│
-//!                                  ▼
+//! master key file ──load──▶ MasterKeys ──┐
+//!   (systemd credential, 0600 file;      │
+//!    its keys plain, or wrapped by       │   CustomerKey: a job's own key in Key Vault, if it has one
+//!    a key in Key Vault)                 ▼   ▼
 //! Secret + Purpose ── Vault::seal ──▶ Sealed, which the ledger stores ── Vault::open ──▶ Secret
 //!                                       │    ▲
 //!                                       └────┘ Vault::rewrap, after the master key was rotated
@@ -13,6 +14,8 @@
 //! | the bytes of a sealed secret | [`sealed`] |
 //! | what a secret is bound to | [`purpose`] |
 //! | the master key's file, generation, rotation | [`master`] |
+//! | where the file is looked for | `load` |
+//! | a customer's key (`kekUrl`) | `customer` |
 //! | what counts as a private file | [`private_file`] |
 //!
 //! Invariants: a secret in memory is zeroed when it is dropped, and has neither `Debug` nor `Clone` nor
@@ -23,7 +26,9 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod customer;
 mod harden;
+mod load;
 pub mod master;
 pub mod private_file;
 pub mod purpose;
@@ -31,9 +36,11 @@ pub mod sealed;
 mod secret;
 mod vault;
 
+pub use customer::{CustomerKey, CustomerKeyError};
 pub use harden::{HardenError, harden_process};
-pub use master::{KeyId, MasterKeys};
+pub use load::{CREDENTIAL_NAME, KeySource, LoadError, Sources};
+pub use master::{KeyFile, KeyFileChangeError, KeyId, MasterKeys};
 pub use purpose::Purpose;
 pub use sealed::{Malformed, Sealed};
 pub use secret::{NotText, Secret};
-pub use vault::{KeySource, LoadError, OpenError, SealError, Sources, Vault};
+pub use vault::{OpenError, SealError, Vault};

@@ -3,7 +3,7 @@
 //! ```text
 //! # comments and empty lines
 //! master-key  <id> <32 bytes in base64>
-//! wrapped-key <id> <URL of the Key Vault key's version> <what the vault made of it, in base64>
+//! wrapped-key <id> <URL of the Key Vault key's version> <azure::WrappedKey in base64>
 //! ```
 //! The first key seals; the others only open what was sealed before a rotation. The id is the first half
 //! of SHA-256("drayage-master-key-id-v1\0" ‖ key), so a damaged line is noticed and nobody has to keep
@@ -16,9 +16,11 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use azure::{KeyUrl, KeyVault, KeyVaultError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::aead::{KEY_BYTES, Key, random};
@@ -255,6 +257,12 @@ pub enum KeyFileChangeError {
     /// The key to take out is the one that seals.
     #[error("the key {0} is the one that seals: add another in front first")]
     Sealing(KeyId),
+    /// Key Vault does not wrap, or does not unwrap what it wrapped.
+    #[error("the new master key cannot be wrapped by Key Vault")]
+    KeyVault(#[source] KeyVaultError),
+    /// Key Vault gave back something else than it was given.
+    #[error("Key Vault unwraps the new master key to something else")]
+    NotTheSame,
 }
 
 /// The file with the master keys, for those who make and rotate them.
@@ -266,11 +274,19 @@ impl KeyFile {
     /// # Errors
     /// When the file is there already, or cannot be written.
     pub fn generate(path: &Path) -> Result<KeyId, KeyFileChangeError> {
-        let key = MasterKey::of(random());
-        let id = key.id;
-        private_file::create(path, text_of(&[Line::Plain(key)]).as_bytes())
-            .map_err(KeyFileChangeError::File)?;
-        Ok(id)
+        create(path, Line::Plain(MasterKey::of(random())))
+    }
+
+    /// Makes a file with one fresh key that only Key Vault can unwrap; it is never on the disk itself.
+    ///
+    /// # Errors
+    /// When the vault does not wrap and unwrap, the file is there already, or cannot be written.
+    pub async fn generate_wrapped(
+        path: &Path,
+        vault: &KeyVault,
+        key: &KeyUrl,
+    ) -> Result<KeyId, KeyFileChangeError> {
+        create(path, wrapped(vault, key).await?)
     }
 
     /// The ids in the file, the sealing one first.
@@ -286,15 +302,19 @@ impl KeyFile {
     /// # Errors
     /// When the file is not private, not a key file, full, or cannot be written.
     pub fn add(path: &Path) -> Result<KeyId, KeyFileChangeError> {
-        let mut lines = lines_of(path)?;
-        if lines.len() == KEYS_MAX {
-            return Err(KeyFileChangeError::Content(KeyFileError::TooMany));
-        }
-        let key = MasterKey::of(random());
-        let id = key.id;
-        lines.insert(0, Line::Plain(key));
-        private_file::replace(path, text_of(&lines).as_bytes()).map_err(KeyFileChangeError::File)?;
-        Ok(id)
+        put_in_front(path, Line::Plain(MasterKey::of(random())))
+    }
+
+    /// The same with a fresh key that only Key Vault can unwrap.
+    ///
+    /// # Errors
+    /// As [`KeyFile::add`], and when the vault does not wrap and unwrap.
+    pub async fn add_wrapped(
+        path: &Path,
+        vault: &KeyVault,
+        key: &KeyUrl,
+    ) -> Result<KeyId, KeyFileChangeError> {
+        put_in_front(path, wrapped(vault, key).await?)
     }
 
     /// Takes a key out. What is still sealed under it can never be opened again, so ask
@@ -311,6 +331,35 @@ impl KeyFile {
         };
         private_file::replace(path, text_of(&lines).as_bytes()).map_err(KeyFileChangeError::File)
     }
+}
+
+fn create(path: &Path, line: Line) -> Result<KeyId, KeyFileChangeError> {
+    let id = line.id();
+    private_file::create(path, text_of(&[line]).as_bytes()).map_err(KeyFileChangeError::File)?;
+    Ok(id)
+}
+
+fn put_in_front(path: &Path, line: Line) -> Result<KeyId, KeyFileChangeError> {
+    let mut lines = lines_of(path)?;
+    if lines.len() == KEYS_MAX {
+        return Err(KeyFileChangeError::Content(KeyFileError::TooMany));
+    }
+    let id = line.id();
+    lines.insert(0, line);
+    private_file::replace(path, text_of(&lines).as_bytes()).map_err(KeyFileChangeError::File)?;
+    Ok(id)
+}
+
+/// A fresh key, wrapped, and seen to unwrap: a key that could not be had back would lose everything.
+async fn wrapped(vault: &KeyVault, key: &KeyUrl) -> Result<Line, KeyFileChangeError> {
+    let fresh = MasterKey::of(random());
+    let with = vault.key(key).await.map_err(KeyFileChangeError::KeyVault)?;
+    let value = vault.wrap(&with, fresh.key.as_slice()).await.map_err(KeyFileChangeError::KeyVault)?;
+    let back = vault.unwrap(with.url(), &value).await.map_err(KeyFileChangeError::KeyVault)?;
+    if !bool::from(back.as_slice().ct_eq(fresh.key.as_slice())) {
+        return Err(KeyFileChangeError::NotTheSame);
+    }
+    Ok(Line::Wrapped { id: fresh.id, vault_key: with.url().to_string(), value: value.as_bytes().to_vec() })
 }
 
 fn lines_of(path: &Path) -> Result<Vec<Line>, KeyFileChangeError> {

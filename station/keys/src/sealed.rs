@@ -11,7 +11,7 @@
 //! 22   2  length k of the customer's key id, 0 for kind 0
 //! 24   k  the customer's key id: the URL of one version of the key
 //!      2  length w
-//!      w  box under the master key: the data key, 32 bytes; kind 1: what Key Vault made of it
+//!      w  box under the master key: the data key, 32 bytes; kind 1: azure::WrappedKey of it
 //!      4  length s
 //!      s  box under the data key: the secret
 //! ```
@@ -36,7 +36,7 @@ const SECRET_TAG: &[u8] = b"drayage-secret-v1\0";
 pub const SECRET_BYTES_MAX: usize = 64 << 10;
 /// Longest key id: vault host (127 with its domain), key name (127) and version (32) fit twice.
 pub const CUSTOMER_KEY_BYTES_MAX: usize = 600;
-/// What a Key Vault may make of 32 bytes: 512 for the largest RSA key; twice that for what may come.
+/// What a Key Vault may make of 32 bytes: 513 with the largest RSA key; twice that for what may come.
 const KEY_VAULT_BYTES_MAX: usize = 1024;
 
 /// A secret that only its vault can open, for one purpose only.

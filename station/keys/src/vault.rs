@@ -5,106 +5,19 @@
 //! nothing of where sealed secrets are kept: whoever keeps them walks them after a rotation and calls
 //! [`Vault::rewrap`] for those that [`Vault::needs_rewrap`].
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use azure::KeyVault;
 use model::Class;
 use zeroize::Zeroizing;
 
 use crate::aead::{self, Key, random};
-use crate::master::{KeyFileError, KeyId, Line, MasterKey, MasterKeys, parse};
-use crate::private_file::{self, Keeper, PrivateFileError};
+use crate::customer::{CustomerKey, CustomerKeyError, unwrap_by};
+use crate::load::{LoadError, Sources};
+use crate::master::{KeyId, MasterKey, MasterKeys};
 use crate::purpose::Purpose;
 use crate::sealed::{SECRET_BYTES_MAX, Sealed, secret_data, wrap_data};
 use crate::secret::Secret;
-
-/// The credential's name in a unit: `LoadCredentialEncrypted=drayage-master-key:…`.
-pub const CREDENTIAL_NAME: &str = "drayage-master-key";
-/// Where systemd says that a unit's credentials are.
-const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
-
-/// Where the master key file is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// The service manager's credential `drayage-master-key`.
-    SystemdCredential,
-    /// A file of ours, 0600 or 0400.
-    File(PathBuf),
-}
-
-impl KeySource {
-    fn locate(&self) -> Result<(PathBuf, Keeper), LoadError> {
-        match self {
-            KeySource::File(path) => Ok((path.clone(), Keeper::Ourselves)),
-            KeySource::SystemdCredential => std::env::var_os(CREDENTIALS_VARIABLE)
-                .map(|directory| (PathBuf::from(directory).join(CREDENTIAL_NAME), Keeper::ServiceManager))
-                .ok_or(LoadError::NoCredentials),
-        }
-    }
-}
-
-/// Everything that a vault is loaded from.
-pub struct Sources {
-    master: KeySource,
-}
-
-impl Sources {
-    /// The master keys of this file.
-    pub fn new(master: KeySource) -> Sources {
-        Sources { master }
-    }
-
-    async fn load(&self) -> Result<MasterKeys, LoadError> {
-        let (path, keeper) = self.master.locate()?;
-        let text = private_file::read(&path, keeper).map_err(LoadError::File)?;
-        let mut keys = Vec::new();
-        for line in parse(&text).map_err(LoadError::Content)? {
-            keys.push(self.key_of(line).await?);
-        }
-        MasterKeys::of(keys).ok_or(LoadError::Content(KeyFileError::Empty))
-    }
-
-    async fn key_of(&self, line: Line) -> Result<MasterKey, LoadError> {
-        match line {
-            Line::Plain(key) => Ok(key),
-            Line::Wrapped { id, .. } => Err(LoadError::NoKeyVault { id }),
-        }
-    }
-}
-
-/// Why the master keys cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Not started by a service manager that hands credentials over.
-    #[error(
-        "no credentials: {CREDENTIALS_VARIABLE} is not set (LoadCredentialEncrypted= in the unit sets it)"
-    )]
-    NoCredentials,
-    /// The file is missing, or others could read it.
-    #[error("the master key file cannot be used")]
-    File(#[source] PrivateFileError),
-    /// The file is no key file.
-    #[error("the master key file cannot be read")]
-    Content(#[source] KeyFileError),
-    /// A wrapped key, and nothing to unwrap it with.
-    #[error("the master key {id} is wrapped by a Key Vault key, and no Key Vault is configured")]
-    NoKeyVault {
-        /// Which key.
-        id: KeyId,
-    },
-}
-
-impl LoadError {
-    /// What it leads to: without master keys the station cannot open a drive.
-    pub fn class(&self) -> Class {
-        match self {
-            LoadError::NoCredentials
-            | LoadError::File(_)
-            | LoadError::Content(_)
-            | LoadError::NoKeyVault { .. } => Class::StopStation,
-        }
-    }
-}
 
 /// Why a secret cannot be sealed.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +28,15 @@ pub enum SealError {
         /// Its length.
         found: usize,
     },
+    /// The customer's key does not wrap (any more).
+    #[error("{purpose} cannot be sealed under the customer's key")]
+    CustomerKey {
+        /// What was to be sealed.
+        purpose: Box<Purpose>,
+        /// Why.
+        #[source]
+        source: CustomerKeyError,
+    },
 }
 
 impl SealError {
@@ -122,6 +44,15 @@ impl SealError {
     pub fn class(&self) -> Class {
         match self {
             SealError::Long { .. } => Class::HoldForCustomer,
+            SealError::CustomerKey { source, .. } => source.class(),
+        }
+    }
+
+    /// The code that the Import/Export service has for it, where it has one: `CmkError…`.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            SealError::Long { .. } => None,
+            SealError::CustomerKey { source, .. } => source.code(),
         }
     }
 }
@@ -141,11 +72,14 @@ pub enum OpenError {
         /// What it was to be opened for.
         purpose: Box<Purpose>,
     },
-    /// A customer's key is needed.
-    #[error("{purpose} is sealed under a customer's key, and no Key Vault is configured")]
-    NoKeyVault {
+    /// The customer's key does not unwrap (any more).
+    #[error("{purpose} cannot be opened without the customer's key")]
+    CustomerKey {
         /// What it was to be opened for.
         purpose: Box<Purpose>,
+        /// Why.
+        #[source]
+        source: CustomerKeyError,
     },
 }
 
@@ -153,8 +87,17 @@ impl OpenError {
     /// What it leads to. A refused secret holds the drive: giving the secret again mends it.
     pub fn class(&self) -> Class {
         match self {
-            OpenError::UnknownMasterKey { .. } | OpenError::NoKeyVault { .. } => Class::StopStation,
+            OpenError::UnknownMasterKey { .. } => Class::StopStation,
             OpenError::Refused { .. } => Class::HoldForCustomer,
+            OpenError::CustomerKey { source, .. } => source.class(),
+        }
+    }
+
+    /// The code that the Import/Export service has for it, where it has one: `CmkError…`.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            OpenError::UnknownMasterKey { .. } | OpenError::Refused { .. } => None,
+            OpenError::CustomerKey { source, .. } => source.code(),
         }
     }
 
@@ -166,6 +109,7 @@ impl OpenError {
 /// Seals and opens secrets. Shared by everything in the process.
 pub struct Vault {
     keys: RwLock<Arc<MasterKeys>>,
+    /// Where they came from; nowhere, if they live in memory only.
     sources: Option<Sources>,
 }
 
@@ -218,6 +162,40 @@ impl Vault {
         Ok(self.wrap(purpose, None, data_key.as_slice(), sealed))
     }
 
+    /// A customer's key by its URL (`kekUrl`), looked at and tried. Ask for it once for all secrets of a job.
+    ///
+    /// # Errors
+    /// Why it cannot be used; `Unsupported` when the station has no identity for Key Vault.
+    pub async fn customer_key(&self, url: &str) -> Result<CustomerKey, CustomerKeyError> {
+        CustomerKey::find(self.key_vault(), url).await
+    }
+
+    /// Seals a secret so that it takes the customer's key to open it, besides the master key.
+    ///
+    /// # Errors
+    /// When it is too long for a secret, or the customer's vault does not wrap.
+    pub async fn seal_under(
+        &self,
+        customer_key: &CustomerKey,
+        purpose: &Purpose,
+        secret: &[u8],
+    ) -> Result<Sealed, SealError> {
+        if secret.len() > SECRET_BYTES_MAX {
+            return Err(SealError::Long { found: secret.len() });
+        }
+        let data_key: Key = random();
+        let wrapped = customer_key.wrap(data_key.as_slice()).await;
+        let wrapped = wrapped
+            .map_err(|source| SealError::CustomerKey { purpose: Box::new(purpose.clone()), source })?;
+        let url = customer_key.url();
+        let sealed = aead::close(&data_key, &secret_data(Some(&url), purpose), secret);
+        Ok(self.wrap(purpose, Some(url), &wrapped, sealed))
+    }
+
+    fn key_vault(&self) -> Option<&KeyVault> {
+        self.sources.as_ref().and_then(|sources| sources.key_vault.as_ref())
+    }
+
     fn wrap(&self, purpose: &Purpose, customer_key: Option<String>, key: &[u8], secret: Vec<u8>) -> Sealed {
         let keys = self.keys();
         let first = keys.first();
@@ -234,7 +212,9 @@ impl Vault {
         let unwrapped = self.unwrap(purpose, sealed)?;
         let data_key = match sealed.customer_key() {
             None => unwrapped,
-            Some(_) => return Err(OpenError::NoKeyVault { purpose: Box::new(purpose.clone()) }),
+            Some(url) => unwrap_by(self.key_vault(), url, &unwrapped)
+                .await
+                .map_err(|source| OpenError::CustomerKey { purpose: Box::new(purpose.clone()), source })?,
         };
         let data_key = MasterKey::from_slice(&data_key).ok_or_else(|| OpenError::refused(purpose))?.key;
         aead::open(&data_key, &secret_data(sealed.customer_key(), purpose), &sealed.secret)
@@ -266,5 +246,9 @@ impl Vault {
     }
 }
 
+#[cfg(test)]
+mod customer_tests;
+#[cfg(test)]
+mod fake_key_vault;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 mod azurite;
 mod download;
 mod faults;
+mod key_vault;
 mod secrets;
 mod server;
 mod support;

@@ -141,6 +141,11 @@ impl Server {
         Server { address, state }
     }
 
+    /// Adds to the script, for answers that contain the server's own address.
+    pub fn extend(&self, script: Vec<Act>) {
+        self.state.script.lock().unwrap().extend(script);
+    }
+
     /// The requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()

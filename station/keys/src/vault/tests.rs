@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::*;
+use crate::load::KeySource;
 use crate::master::KeyFile;
+use crate::private_file;
 
 fn purpose(drive_id: &str) -> Purpose {
     Purpose::RecoveryPassword { job: "/j/1".to_owned(), drive_id: drive_id.to_owned() }
