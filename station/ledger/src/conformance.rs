@@ -4,6 +4,8 @@
 //! becomes a test. A store is fresh for each test and can be opened many times, as a restarted
 //! process, or a second one, would.
 
+pub mod office;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

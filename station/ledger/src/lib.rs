@@ -34,6 +34,7 @@ pub mod record;
 pub mod recorder;
 pub mod run;
 pub mod runs;
+mod sql;
 pub mod sqlite;
 
 pub use blob_set::BlobSet;

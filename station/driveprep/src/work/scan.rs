@@ -9,15 +9,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, Stat, accessat, stat};
+use rustix::fs::{Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, accessat, openat, stat, statat};
 
-use self::ahead::{Ahead, Slot};
 use super::{Builder, DirectoryId, FileFacts, ItemKind, TooMany};
-
-mod ahead;
 
 /// Something below a source that is not packed.
 #[derive(Debug)]
@@ -100,7 +95,6 @@ pub struct Scan<'a> {
 struct Pending {
     path: PathBuf,
     directory: DirectoryId,
-    listing: Arc<Slot>,
 }
 
 impl Scan<'_> {
@@ -113,19 +107,12 @@ impl Scan<'_> {
             Ok(found) => found.st_dev,
             Err(error) => return self.unreadable(path, error.into()),
         };
-        let ahead = Ahead::default();
-        thread::scope(|scope| {
-            let _threads = ahead.start(scope);
-            self.below(directory, path, device, &ahead)
-        })
-    }
-
-    fn below(&mut self, root: DirectoryId, path: &Path, device: u64, ahead: &Ahead) -> Result<(), TooMany> {
         // The root may be a link that the customer named; what lies below may not.
-        let listing = ahead.expect(path.to_owned(), OFlags::empty());
-        let mut stack = vec![Pending { path: path.to_owned(), directory: root, listing }];
+        let mut follow = OFlags::empty();
+        let mut stack = vec![Pending { path: path.to_owned(), directory }];
         while let Some(pending) = stack.pop() {
-            self.level(&pending, device, ahead, &mut stack)?;
+            self.level(&pending, follow, device, &mut stack)?;
+            follow = OFlags::NOFOLLOW;
         }
         Ok(())
     }
@@ -137,10 +124,7 @@ impl Scan<'_> {
     pub fn file(mut self, directory: DirectoryId, path: &Path) -> Result<(), TooMany> {
         let name = path.file_name().unwrap_or_default();
         match stat(path) {
-            Ok(found) => match accessat(CWD, path, Access::READ_OK, AtFlags::empty()) {
-                Err(error) if is_file(&found) => self.unreadable(path, error.into()),
-                _ => self.entry(name, directory, path, &found),
-            },
+            Ok(found) => self.entry(CWD, path.as_os_str(), name, directory, path, &found),
             Err(error) => self.unreadable(path, error.into()),
         }
     }
@@ -148,34 +132,48 @@ impl Scan<'_> {
     fn level(
         &mut self,
         pending: &Pending,
+        follow: OFlags,
         device: u64,
-        ahead: &Ahead,
         stack: &mut Vec<Pending>,
     ) -> Result<(), TooMany> {
-        let listing = ahead.take(&pending.listing);
-        for ahead::Entry { name, found } in listing.entries {
-            let path = pending.path.join(&name);
-            match found {
-                Err(error) if name.to_str().is_some() => self.unreadable(&path, error)?,
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | follow;
+        let opened = openat(CWD, &pending.path, flags, Mode::empty());
+        let listed = opened.and_then(|opened| Ok((Dir::read_from(&opened)?, opened)));
+        let (entries, opened) = match listed {
+            Ok(listed) => listed,
+            Err(error) => return self.unreadable(&pending.path, error.into()),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return self.unreadable(&pending.path, error.into()),
+            };
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let path = pending.path.join(name);
+            match statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(error) => self.unreadable(&path, error.into())?,
                 Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Directory => {
                     if self.same_file_system && found.st_dev != device {
                         self.leave_out(&path, WhyLeftOut::OtherFileSystem)?;
-                    } else if let Some(text) = self.utf8(&path, &name)? {
+                    } else if let Some(text) = self.utf8(&path, name)? {
                         let directory = self.builder.directory(pending.directory, text)?;
-                        let listing = ahead.expect(path.clone(), OFlags::NOFOLLOW);
-                        stack.push(Pending { path, directory, listing });
+                        stack.push(Pending { path, directory });
                     }
                 }
-                Ok(found) => self.entry(&name, pending.directory, &path, &found)?,
-                Err(_) => self.utf8(&path, &name).map(drop)?,
+                Ok(found) => self.entry(&opened, name, name, pending.directory, &path, &found)?,
             }
         }
-        listing.fault.map_or(Ok(()), |fault| self.unreadable(&pending.path, fault))
+        Ok(())
     }
 
-    /// Takes what is no directory, if it is a file.
+    /// Takes what is no directory, if it is a file that can be read.
     fn entry(
         &mut self,
+        parent: impl std::os::fd::AsFd,
+        at: &OsStr,
         name: &OsStr,
         directory: DirectoryId,
         path: &Path,
@@ -186,6 +184,9 @@ impl Scan<'_> {
             return self.leave_out(path, other_than_file(kind));
         }
         let Some(text) = self.utf8(path, name)? else { return Ok(()) };
+        if let Err(error) = accessat(parent, at, Access::READ_OK, AtFlags::empty()) {
+            return self.unreadable(path, error.into());
+        }
         let facts = facts(self.kind.kind(text), found);
         self.builder.file(directory, text, &facts)
     }
@@ -207,10 +208,6 @@ impl Scan<'_> {
         (self.left_out)(LeftOut { path: path.to_owned(), why });
         Ok(())
     }
-}
-
-fn is_file(found: &Stat) -> bool {
-    FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
 }
 
 fn other_than_file(kind: FileType) -> WhyLeftOut {

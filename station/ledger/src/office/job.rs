@@ -2,21 +2,11 @@
 
 use async_trait::async_trait;
 use model::DriveId;
+pub use model::job::JobKey;
 
 use super::change::{Applied, Change};
 use super::error::{ApplyError, OfficeError};
 use super::reply::StoredReply;
-
-/// What ARM calls a job by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobKey {
-    /// The subscription's id.
-    pub subscription: String,
-    /// The resource group's name.
-    pub resource_group: String,
-    /// The job's name.
-    pub name: String,
-}
 
 /// A job as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -61,7 +61,7 @@ fn what_is_no_file_is_left_out_and_named() {
     symlink(folder.path(), at("loop")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
     let _socket = UnixListener::bind(at("socket")).unwrap();
-    rustix::fs::mkfifoat(CWD, at("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    rustix::fs::mkfifoat(CWD, at("pipe"), Mode::RUSR).unwrap();
     fs::write(at("").join(OsStr::from_bytes(b"caf\xE9.txt")), b"x").unwrap();
     let (work, left_out) = scanned(folder.path(), KindRule::Fixed(ItemKind::File), false);
     assert_eq!(work.items().map(|item| item.destination()).collect::<Vec<_>>(), ["con/file"]);
