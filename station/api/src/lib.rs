@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arm;
 pub mod people;
 pub mod problem;
 pub mod server;

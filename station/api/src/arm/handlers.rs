@@ -1,0 +1,231 @@
+//! The operations: each names what it needs, reads what it takes, asks the service, shows what came of it.
+//!
+//! What a caller may not see is answered as what is not there: a 403 would say that it exists.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use model::job::{AccountFact, Facts, Job, JobKey, NewJob, Update, validate, validate_update};
+use serde::Serialize;
+
+use super::answer::{JobBody, Shown};
+use super::error::{ArmError, Detail};
+use super::headers::Ids;
+use super::lists::Asked;
+use super::locations::LocationBody;
+use super::path::{Group, Target};
+use super::query::Query;
+use super::service::{Changes, Refused};
+use super::version::ApiVersion;
+use super::{Arm, body, order, provider, refused};
+use crate::people::{Caller, Denied, Operation, Reach, authorise};
+
+/// A request that is known to be one of ours, and to be allowed.
+struct Call<'a> {
+    arm: &'a Arm,
+    ids: &'a Ids,
+    caller: Caller,
+    reach: Reach,
+    version: ApiVersion,
+    query: Query,
+    parts: Parts,
+    body: Body,
+}
+
+#[derive(Serialize)]
+struct Values<T: Serialize> {
+    value: Vec<T>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeyBody<'a> {
+    drive_id: &'a str,
+    bit_locker_key: &'a str,
+}
+
+/// Serves one request.
+pub(super) async fn serve(arm: &Arm, request: Request, ids: &Ids) -> Result<Response, ArmError> {
+    let (parts, body) = request.into_parts();
+    let target = Target::parse(parts.uri.path())?;
+    if !target.methods().contains(&parts.method) {
+        return Err(ArmError::method_not_allowed(target.methods()));
+    }
+    let query = Query::of(&parts.uri)?;
+    let version = query.version()?;
+    let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(ArmError::unauthenticated)?;
+    let reach = allowed(&caller, needed(&target, &parts.method))?;
+    Call { arm, ids, caller, reach, version, query, parts, body }.serve(target).await
+}
+
+/// What each operation needs, by the RBAC action that ARM gives it.
+fn needed(target: &Target, method: &Method) -> Operation {
+    match (target, method) {
+        (Target::Operations, _) => Operation::OperationsRead,
+        (Target::Locations | Target::Location(_), _) => Operation::LocationsRead,
+        (Target::SubscriptionJobs(_) | Target::GroupJobs(_), _) => Operation::JobsRead,
+        (Target::Job(..), &Method::GET) => Operation::JobsRead,
+        (Target::Job(..), &Method::DELETE) => Operation::JobsDelete,
+        (Target::Job(..) | Target::MoveResources(_), _) => Operation::JobsWrite,
+        (Target::BitLockerKeys(..), _) => Operation::JobsListBitLockerKeys,
+    }
+}
+
+fn allowed(caller: &Caller, operation: Operation) -> Result<Reach, ArmError> {
+    authorise(caller, operation).map_err(|denied| match denied {
+        Denied::Unauthenticated => ArmError::unauthenticated(),
+        Denied::Forbidden(operation) => ArmError::forbidden(provider::action(operation)),
+    })
+}
+
+impl Call<'_> {
+    async fn serve(self, target: Target) -> Result<Response, ArmError> {
+        match target {
+            Target::Operations => Ok(Json(Values { value: provider::OPERATIONS.to_vec() }).into_response()),
+            Target::Locations => Ok(self.locations()),
+            Target::Location(name) => self.location(&name),
+            Target::SubscriptionJobs(subscription) => self.list(&subscription, None).await,
+            Target::GroupJobs(group) => self.list(&group.subscription, Some(&group)).await,
+            Target::Job(group, name) => self.job(group, name).await,
+            Target::BitLockerKeys(group, name) => self.keys(group, name).await,
+            Target::MoveResources(group) => self.moved(&group).await,
+        }
+    }
+
+    async fn job(self, group: Group, name: String) -> Result<Response, ArmError> {
+        let key = self.key(group, name)?;
+        match self.parts.method {
+            Method::PUT => self.put(key).await,
+            Method::PATCH => self.patch(key).await,
+            Method::DELETE => self.delete(key).await,
+            _ => self.get(key).await,
+        }
+    }
+
+    fn locations(&self) -> Response {
+        let all = self.arm.service.locations().iter();
+        let value = all.map(|location| LocationBody::of(location, self.version)).collect();
+        Json(Values { value }).into_response()
+    }
+
+    fn location(&self, name: &str) -> Result<Response, ArmError> {
+        let location = self.arm.service.locations().find(name).ok_or_else(ArmError::location_not_found)?;
+        Ok(Json(LocationBody::of(location, self.version)).into_response())
+    }
+
+    async fn list(self, subscription: &str, group: Option<&Group>) -> Result<Response, ArmError> {
+        let page = self.query.page()?;
+        let Parts { uri, headers, .. } = &self.parts;
+        let asked =
+            Asked { subscription, group, page, version: self.version, reach: self.reach, uri, headers };
+        asked.answer(self.arm, self.ids).await
+    }
+
+    async fn get(self, key: JobKey) -> Result<Response, ArmError> {
+        let job = self.arm.service.get(&key).await.map_err(|error| refused::answer(error, self.ids))?;
+        Ok(shown(self.arm, StatusCode::OK, &job, None, self.version, Shown::Read))
+    }
+
+    async fn put(self, key: JobKey) -> Result<Response, ArmError> {
+        let body = body::json(&self.parts.headers, self.body).await?;
+        let order::Put { job, keys, problems } = order::put(key, body, self.version)?;
+        if !problems.is_empty() {
+            return Err(also_wrong(problems, &job, self.arm));
+        }
+        let location = job.location.clone();
+        let made = self.arm.service.create(&self.caller, job, keys).await;
+        let (job, is_new) = made.map_err(|error| refused::answer(error, self.ids))?;
+        let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+        // The answer to PUT has the location as it was sent, all others have it as it is read (§5.4, item 4).
+        Ok(shown(self.arm, status, &job, Some(&location), self.version, Shown::Changed))
+    }
+
+    async fn patch(self, key: JobKey) -> Result<Response, ArmError> {
+        let body = body::json(&self.parts.headers, self.body).await?;
+        let order::Patch { update, keys, ship, cancel, problems } = order::patch(body, self.version)?;
+        let service = &self.arm.service;
+        if !problems.is_empty() {
+            let job = service.get(&key).await.map_err(|error| refused::answer(error, self.ids))?;
+            return Err(also_wrong_update(problems, &update, &job));
+        }
+        let changes = Changes { update, keys, ship, cancel };
+        let job = service.update(&self.caller, &key, changes).await;
+        let job = job.map_err(|error| refused::answer(error, self.ids))?;
+        Ok(shown(self.arm, StatusCode::OK, &job, None, self.version, Shown::Changed))
+    }
+
+    async fn delete(self, key: JobKey) -> Result<Response, ArmError> {
+        body::ignored(self.body).await?;
+        match self.arm.service.delete(&self.caller, &key).await {
+            Ok(()) => Ok(StatusCode::OK.into_response()),
+            // Deleting what is not there is what ARM calls done (§9, row 26).
+            Err(Refused::NotFound) => Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(error) => Err(refused::answer(error, self.ids)),
+        }
+    }
+
+    async fn keys(self, group: Group, name: String) -> Result<Response, ArmError> {
+        let key = self.key(group, name)?;
+        body::ignored(self.body).await?;
+        let keys = self.arm.service.bitlocker_keys(&self.caller, &key).await;
+        let keys = keys.map_err(|error| refused::answer(error, self.ids))?;
+        let value = keys.iter().map(|(drive_id, key)| KeyBody { drive_id, bit_locker_key: key }).collect();
+        Ok(Json(Values { value }).into_response())
+    }
+
+    /// The operation of the first description that later ones dropped: known, and refused for what is so.
+    async fn moved(self, group: &Group) -> Result<Response, ArmError> {
+        if !self.version.has_move() {
+            return Err(ArmError::unknown_type(&[]));
+        }
+        body::json(&self.parts.headers, self.body).await?;
+        let covered = self.reach.covers(&group.subscription, &group.name);
+        Err(if covered { ArmError::move_not_supported() } else { ArmError::unknown_path() })
+    }
+
+    /// The job's key, if the caller may touch that group.
+    fn key(&self, group: Group, name: String) -> Result<JobKey, ArmError> {
+        let covered = self.reach.covers(&group.subscription, &group.name);
+        if covered {
+            Ok(JobKey::new(group.subscription, group.name, name))
+        } else {
+            Err(ArmError::job_not_found())
+        }
+    }
+}
+
+/// What only the text shows to be wrong with a PUT, together with what the rules find, so that all is told at once.
+///
+/// The service, which would ask others about numbers in use, is not asked: the request fails anyway.
+fn also_wrong(mut problems: Vec<Detail>, job: &NewJob, arm: &Arm) -> ArmError {
+    let location_known = arm.service.locations().find(&job.location).is_some();
+    let facts = Facts { location_known, ..unasked() };
+    problems.extend(validate(job, &facts).into_iter().map(refused::detail));
+    ArmError::invalid_parameters(problems)
+}
+
+/// The same for a PATCH.
+fn also_wrong_update(mut problems: Vec<Detail>, update: &Update, job: &Job) -> ArmError {
+    problems.extend(validate_update(update, job, &unasked()).into_iter().map(refused::detail));
+    ArmError::invalid_parameters(problems)
+}
+
+fn unasked() -> Facts {
+    Facts { account: AccountFact::Unasked, customer_keys: true, ..Facts::default() }
+}
+
+fn shown(
+    arm: &Arm,
+    status: StatusCode,
+    job: &Job,
+    location: Option<&str>,
+    version: ApiVersion,
+    how: Shown,
+) -> Response {
+    let known = arm.service.locations().find(&job.location).map(|location| &*location.name);
+    let location = location.or(known).unwrap_or(&job.location);
+    (status, Json(JobBody::of(job, location, version, how))).into_response()
+}
