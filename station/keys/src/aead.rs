@@ -16,22 +16,40 @@ const NONCE_BYTES: usize = 12;
 /// What a box has beyond its content.
 pub(crate) const OVERHEAD_BYTES: usize = NONCE_BYTES + 16;
 
-/// A key of the cipher.
-pub(crate) type Key = Zeroizing<[u8; KEY_BYTES]>;
+/// A key of the cipher. On the heap, because a value on the stack leaves a copy behind each time it is moved.
+pub(crate) struct Key(Zeroizing<Vec<u8>>);
 
-/// Random bytes from the system.
+impl Key {
+    /// A fresh key.
+    pub(crate) fn random() -> Key {
+        let mut bytes = Zeroizing::new(vec![0; KEY_BYTES]);
+        fill(&mut bytes);
+        Key(bytes)
+    }
+
+    /// A key that was kept somewhere, if it has the cipher's length.
+    pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<Key> {
+        (bytes.len() == KEY_BYTES).then_some(Key(bytes))
+    }
+
+    /// The bytes.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Fills with random bytes from the system.
 ///
 /// # Panics
 /// When the system has none: nothing may then be encrypted.
-pub(crate) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
-    let mut bytes = Zeroizing::new([0; N]);
-    SystemRandom::new().fill(bytes.as_mut_slice()).expect("the system's random source answers");
-    bytes
+fn fill(bytes: &mut [u8]) {
+    SystemRandom::new().fill(bytes).expect("the system's random source answers");
 }
 
 /// Encrypts `content`, bound to `associated`.
 pub(crate) fn close(key: &Key, associated: &[u8], content: &[u8]) -> Vec<u8> {
-    let nonce = *random::<NONCE_BYTES>();
+    let mut nonce = [0; NONCE_BYTES];
+    fill(&mut nonce);
     // Room for the tag from the start: growing would leave the content behind in freed memory.
     let mut text = Zeroizing::new(Vec::with_capacity(content.len() + OVERHEAD_BYTES));
     text.extend_from_slice(content);
@@ -59,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_box_opens_with_its_key_and_associated_data_only() {
-        let (key, other) = (random(), random());
+        let (key, other) = (Key::random(), Key::random());
         let mut sealed = close(&key, b"for a", b"content");
         assert_eq!(sealed.len(), 7 + OVERHEAD_BYTES);
         assert_eq!(open(&key, b"for a", &sealed).as_deref().map(Vec::as_slice), Some(b"content".as_slice()));
@@ -75,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_same_content_never_gives_the_same_box() {
-        let key = random();
+        let key = Key::random();
         assert_ne!(close(&key, b"", b"content"), close(&key, b"", b"content"));
     }
 }

@@ -11,7 +11,7 @@ use model::Class;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::aead::{KEY_BYTES, random};
+use crate::aead::Key;
 
 /// A customer's key that can be used now: one version of it.
 pub struct CustomerKey {
@@ -63,7 +63,7 @@ impl CustomerKey {
         let url = vault.parse_url(url).map_err(CustomerKeyError::Url)?;
         let key = vault.key(&url).await.map_err(CustomerKeyError::KeyVault)?;
         let found = CustomerKey { vault, key };
-        let trial = random::<KEY_BYTES>();
+        let trial = Key::random();
         let wrapped = found.wrap(trial.as_slice()).await?;
         let back = unwrap(&found.vault, found.key.url(), wrapped).await?;
         match bool::from(back.as_slice().ct_eq(trial.as_slice())) {

@@ -16,6 +16,7 @@
 //! | the master key's file, generation, rotation | [`master`] |
 //! | where the file is looked for | `load` |
 //! | a customer's key (`kekUrl`) | `customer` |
+//! | how tests look for a secret where none may be | [`planted`] |
 //! | what counts as a private file | [`private_file`] |
 //!
 //! Invariants: a secret in memory is zeroed when it is dropped, and has neither `Debug` nor `Clone` nor
@@ -30,6 +31,7 @@ mod customer;
 mod harden;
 mod load;
 pub mod master;
+pub mod planted;
 pub mod private_file;
 pub mod purpose;
 pub mod sealed;

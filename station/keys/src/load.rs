@@ -74,7 +74,7 @@ impl Sources {
         let url = key_vault.parse_url(&url).map_err(|source| LoadError::KeyUrl { id, source })?;
         let unwrapped = key_vault.unwrap(&url, &WrappedKey::from_bytes(value)).await;
         let bytes = unwrapped.map_err(|source| LoadError::KeyVault { id, source })?;
-        MasterKey::from_slice(&bytes).filter(|key| key.id == id).ok_or(LoadError::NotTheKey { id })
+        MasterKey::from_bytes(bytes).filter(|key| key.id == id).ok_or(LoadError::NotTheKey { id })
     }
 }
 

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::aead::{KEY_BYTES, Key, random};
+use crate::aead::Key;
 use crate::private_file::{self, Keeper, PrivateFileError};
 
 const ID_TAG: &[u8] = b"drayage-master-key-id-v1\0";
@@ -83,9 +83,8 @@ impl MasterKey {
     }
 
     /// A key as Key Vault gave it back.
-    pub(crate) fn from_slice(bytes: &[u8]) -> Option<MasterKey> {
-        let bytes: &[u8; KEY_BYTES] = bytes.try_into().ok()?;
-        Some(MasterKey::of(Zeroizing::new(*bytes)))
+    pub(crate) fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Option<MasterKey> {
+        Key::from_bytes(bytes).map(MasterKey::of)
     }
 }
 
@@ -95,7 +94,7 @@ pub struct MasterKeys(Vec<MasterKey>);
 impl MasterKeys {
     /// A single key that lives no longer than the process: for tests and demonstrations.
     pub fn ephemeral() -> MasterKeys {
-        MasterKeys(vec![MasterKey::of(random())])
+        MasterKeys(vec![MasterKey::of(Key::random())])
     }
 
     /// Keys in the order of their file.
@@ -223,7 +222,7 @@ fn parse_line(text: &str, line: usize) -> Result<Line, KeyFileError> {
         ["master-key", id_text, key] => {
             let fault = KeyFileError::Field { line, field: "the key", expected: "32 bytes in base64" };
             let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_| fault.clone())?);
-            let key = MasterKey::from_slice(&bytes).ok_or(fault)?;
+            let key = MasterKey::from_bytes(bytes).ok_or(fault)?;
             if key.id == id(id_text)? { Ok(Line::Plain(key)) } else { Err(KeyFileError::Id { line }) }
         }
         ["wrapped-key", id_text, vault_key, value] => {
@@ -274,7 +273,7 @@ impl KeyFile {
     /// # Errors
     /// When the file is there already, or cannot be written.
     pub fn generate(path: &Path) -> Result<KeyId, KeyFileChangeError> {
-        create(path, Line::Plain(MasterKey::of(random())))
+        create(path, Line::Plain(MasterKey::of(Key::random())))
     }
 
     /// Makes a file with one fresh key that only Key Vault can unwrap; it is never on the disk itself.
@@ -302,7 +301,7 @@ impl KeyFile {
     /// # Errors
     /// When the file is not private, not a key file, full, or cannot be written.
     pub fn add(path: &Path) -> Result<KeyId, KeyFileChangeError> {
-        put_in_front(path, Line::Plain(MasterKey::of(random())))
+        put_in_front(path, Line::Plain(MasterKey::of(Key::random())))
     }
 
     /// The same with a fresh key that only Key Vault can unwrap.
@@ -352,7 +351,7 @@ fn put_in_front(path: &Path, line: Line) -> Result<KeyId, KeyFileChangeError> {
 
 /// A fresh key, wrapped, and seen to unwrap: a key that could not be had back would lose everything.
 async fn wrapped(vault: &KeyVault, key: &KeyUrl) -> Result<Line, KeyFileChangeError> {
-    let fresh = MasterKey::of(random());
+    let fresh = MasterKey::of(Key::random());
     let with = vault.key(key).await.map_err(KeyFileChangeError::KeyVault)?;
     let value = vault.wrap(&with, fresh.key.as_slice()).await.map_err(KeyFileChangeError::KeyVault)?;
     let back = vault.unwrap(with.url(), &value).await.map_err(KeyFileChangeError::KeyVault)?;

@@ -11,10 +11,10 @@ use azure::KeyVault;
 use model::Class;
 use zeroize::Zeroizing;
 
-use crate::aead::{self, Key, random};
+use crate::aead::{self, Key};
 use crate::customer::{CustomerKey, CustomerKeyError, unwrap_by};
 use crate::load::{LoadError, Sources};
-use crate::master::{KeyId, MasterKey, MasterKeys};
+use crate::master::{KeyId, MasterKeys};
 use crate::purpose::Purpose;
 use crate::sealed::{SECRET_BYTES_MAX, Sealed, secret_data, wrap_data};
 use crate::secret::Secret;
@@ -157,7 +157,7 @@ impl Vault {
         if secret.len() > SECRET_BYTES_MAX {
             return Err(SealError::Long { found: secret.len() });
         }
-        let data_key: Key = random();
+        let data_key = Key::random();
         let sealed = aead::close(&data_key, &secret_data(None, purpose), secret);
         Ok(self.wrap(purpose, None, data_key.as_slice(), sealed))
     }
@@ -183,7 +183,7 @@ impl Vault {
         if secret.len() > SECRET_BYTES_MAX {
             return Err(SealError::Long { found: secret.len() });
         }
-        let data_key: Key = random();
+        let data_key = Key::random();
         let wrapped = customer_key.wrap(data_key.as_slice()).await;
         let wrapped = wrapped
             .map_err(|source| SealError::CustomerKey { purpose: Box::new(purpose.clone()), source })?;
@@ -216,7 +216,7 @@ impl Vault {
                 .await
                 .map_err(|source| OpenError::CustomerKey { purpose: Box::new(purpose.clone()), source })?,
         };
-        let data_key = MasterKey::from_slice(&data_key).ok_or_else(|| OpenError::refused(purpose))?.key;
+        let data_key = Key::from_bytes(data_key).ok_or_else(|| OpenError::refused(purpose))?;
         aead::open(&data_key, &secret_data(sealed.customer_key(), purpose), &sealed.secret)
             .map(Secret::from)
             .ok_or_else(|| OpenError::refused(purpose))

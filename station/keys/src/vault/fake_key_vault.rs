@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::aead::{self, Key, random};
+use crate::aead::{self, Key};
 
 /// What the fake does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl FakeKeyVault {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (mood, seen) = (Mutex::new(Mood::Well), Mutex::default());
-        let state = Arc::new(Shared { address: address.clone(), key: random(), mood, seen });
+        let state = Arc::new(Shared { address: address.clone(), key: Key::random(), mood, seen });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
