@@ -24,7 +24,7 @@ mod door;
 mod front;
 mod listen;
 mod rates;
-mod tls;
+pub(crate) mod tls;
 
 use std::future::Future;
 use std::io;
@@ -205,4 +205,4 @@ fn ended_early(ended: Option<Result<io::Result<()>, tokio::task::JoinError>>) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -82,6 +82,9 @@ pub struct OidcConfig {
     /// How often keys are fetched again because a token names an unknown one, at most.
     #[serde(default = "refetch")]
     pub refetch_ms: u64,
+    /// How long one request to the provider may take.
+    #[serde(default = "request")]
+    pub request_ms: u64,
     /// How long fetched keys are used before they are fetched again.
     #[serde(default = "keys_age")]
     pub keys_age_ms: u64,
@@ -105,6 +108,10 @@ fn leeway() -> u32 {
 
 fn refetch() -> u64 {
     30_000
+}
+
+fn request() -> u64 {
+    10_000
 }
 
 fn keys_age() -> u64 {
@@ -135,6 +142,9 @@ impl OidcConfig {
         }
         if self.leeway_seconds > LEEWAY_SECONDS_MAX {
             wrong("leeway_seconds", format!("is more than {LEEWAY_SECONDS_MAX}"));
+        }
+        if self.request_ms == 0 {
+            wrong("request_ms", "must not be 0".to_owned());
         }
         if self.refetch_ms == 0 || self.keys_age_ms < self.refetch_ms {
             wrong("keys_age_ms", "refetch_ms must not be 0, and keys_age_ms not less than it".to_owned());
@@ -208,3 +218,6 @@ impl Oidc {
         claims.caller(&self.config).map_err(OidcRefused::Claims)
     }
 }
+
+#[cfg(test)]
+mod tests;

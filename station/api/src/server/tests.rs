@@ -4,6 +4,6 @@ mod around;
 mod clients;
 mod configuration;
 mod local;
-mod rig;
+pub(crate) mod rig;
 mod stopping;
 mod tls;

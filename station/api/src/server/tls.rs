@@ -68,7 +68,7 @@ impl TlsError {
 }
 
 /// Reads and checks one listener's files: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-pub(super) fn load(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn load(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     read(files)?.config(files)
 }
 

@@ -5,6 +5,8 @@
 //! turn the station into a load on its provider. While a fetch fails the keys that are there still count, up to
 //! [`STALE_AGES_MAX`] times their age: a provider that is down for an evening locks nobody out.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Url};
@@ -12,8 +14,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
-use std::path::PathBuf;
-use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
@@ -25,8 +25,6 @@ use super::{Algorithm, OidcConfig, OidcRefused};
 
 /// Discovery documents and key sets are some KiB.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// For one of the two requests, from connecting to the last byte.
-const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How many times their age keys may be used while they cannot be fetched.
 const STALE_AGES_MAX: u32 = 24;
 
@@ -126,7 +124,8 @@ pub(super) fn address(text: &str) -> Result<Url, AddressError> {
 pub(super) fn client(config: &OidcConfig) -> Result<Client, SetupError> {
     let builder = Client::builder()
         .http1_only()
-        .timeout(REQUEST_LIMIT)
+        // From connecting to the last byte.
+        .timeout(Duration::from_millis(config.request_ms))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .tls_backend_preconfigured(tls(config)?);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::people::{Doorkeeper, system_clock};
-use crate::server::config::{Config, Listen, Local, Tls};
+use crate::server::config::{Config, Limits, Listen, Local, Rate, Tls};
 use crate::server::{BindError, Server, Surface};
 
 use super::rig::tokens;
@@ -109,5 +109,57 @@ fn no_algorithm_but_the_two_can_be_configured() {
             "issuer = 'https://login.example'\naudience = 'a'\nroles = {{ a = ['lead'] }}\nalgorithms = ['{algorithm}']"
         );
         assert!(toml::from_str::<crate::people::oidc::OidcConfig>(&text).is_err(), "{algorithm}");
+    }
+}
+
+/// The handbook's page about all this.
+const HANDBOOK: &str = include_str!("../../../../../deploy/access.md");
+
+#[test]
+fn the_handbooks_examples_are_configurations() {
+    let examples: Vec<&str> =
+        HANDBOOK.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let whole: toml::Table = toml::from_str(example).expect("TOML");
+        let config: Config = whole["server"].clone().try_into().expect("a configuration");
+        let wrong = config
+            .problems()
+            .into_iter()
+            .filter(|problem| !["listen", "listen[0].tls"].contains(&&*problem.key));
+        assert_eq!(wrong.count(), 0, "only the files and the other listeners are not there");
+    }
+}
+
+#[test]
+fn the_handbook_names_the_defaults_of_every_limit() {
+    let limits = Limits::default();
+    let Limits { body_bytes_max, header_ms, body_ms, request_ms, unread_ms, .. } = limits;
+    let Limits { requests_max, shutdown_ms, certificate_check_ms, .. } = limits;
+    let rate = |rate: Rate| format!("`{{ per_second = {}, burst = {} }}`", rate.per_second, rate.burst);
+    for row in [
+        format!("`body_bytes_max` | {body_bytes_max} |"),
+        format!("`header_ms` | {header_ms} |"),
+        format!("`body_ms` | {body_ms} |"),
+        format!("`request_ms` | {request_ms} |"),
+        format!("`unread_ms` | {unread_ms} |"),
+        format!(
+            "`connections_max`, `connections_per_address_max` | {}, {} |",
+            limits.connections_max, limits.connections_per_address_max
+        ),
+        format!("`requests_max` | {requests_max} |"),
+        format!("`address_rate` | {} |", rate(limits.address_rate)),
+        format!("`caller_rate` | {} |", rate(limits.caller_rate)),
+        format!("`shutdown_ms` | {shutdown_ms} |"),
+        format!("`certificate_check_ms` ({} s)", certificate_check_ms / 1000),
+    ] {
+        assert!(HANDBOOK.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_handbook_names_every_role() {
+    for role in crate::people::Role::ALL {
+        assert!(HANDBOOK.contains(&format!("| `{role}` |")), "{role}");
     }
 }

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::people::oidc::Oidc;
 use crate::people::pretend_ledger::PretendLedger;
-use crate::people::{Doorkeeper, NewToken, Operation, Role, Scope, Tokens, needs, system_clock};
+use crate::people::{Clock, Doorkeeper, NewToken, Operation, Role, Scope, Tokens, needs, system_clock};
 use crate::server::config::{Config, Limits, Listen};
 use crate::server::{Server, Stopping, Surface};
 
@@ -52,10 +53,15 @@ pub fn tokens() -> Tokens {
 
 impl Running {
     pub async fn start(config: Config) -> Self {
+        Self::start_with(config, None, system_clock()).await
+    }
+
+    /// With an identity provider, and a clock for tokens.
+    pub async fn start_with(config: Config, oidc: Option<Oidc>, clock: Clock) -> Self {
         let tokens = tokens();
         let deeds = Arc::new(Deeds::default());
         let surface = Surface { router: routes(deeds.clone()), public: &["/open"] };
-        let doorkeeper = Doorkeeper::new(tokens.clone(), None, system_clock());
+        let doorkeeper = Doorkeeper::new(tokens.clone(), oidc, clock);
         let server = Server::bind(&config, surface, doorkeeper).await.expect("it binds");
         let address = server.addresses().first().copied().unwrap_or("127.0.0.1:0".parse().unwrap());
         let (stop, stopped) = oneshot::channel();
