@@ -3,6 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod arm;
+pub mod desk;
+pub mod events;
+pub mod openapi;
 pub mod people;
 pub mod problem;
 pub mod server;
+pub mod webhook;

@@ -1,0 +1,116 @@
+//! `GET /v1/events`: a page, or a stream for whoever asks for `text/event-stream`.
+
+use std::future;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use model::DriveId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::Desk;
+use super::ask::Asked;
+use super::refused::Refused;
+use crate::events::{EventPage, Watch, page, stream};
+use crate::people::Reach;
+use crate::problem::Problem;
+use crate::server::Stopping;
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Which events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// Those above this number. A page begins with the oldest without it, a stream with the next one that happens.
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    after: Option<i64>,
+    /// At most so many in a page.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+    /// Of this kind only, or of a family: `drive.*`.
+    #[param(min_length = 1, max_length = 64)]
+    kind: Option<String>,
+    /// Of the job with this ARM id only.
+    #[param(min_length = 1, max_length = 512)]
+    job: Option<String>,
+    /// Of this drive only.
+    #[param(min_length = 1, max_length = 128)]
+    drive: Option<String>,
+}
+
+/// What happened, in the order in which it was saved.
+///
+/// With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on as long as the client
+/// stays: `id` is the event's number, `event` its kind, `data` the same JSON as in a page. A client that reconnects with
+/// `Last-Event-ID` misses nothing; where events are not kept any more, an event `missed` says so.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    operation_id = "events",
+    params(
+        Which,
+        ("Last-Event-ID" = Option<String>, Header, description = "The number of the last event that was seen; it takes precedence over `after`.", pattern = "^[0-9]{1,15}$"),
+    ),
+    responses((status = 200, content(
+        (EventPage = "application/json"),
+        (String = "text/event-stream"),
+    )))
+)]
+pub(super) async fn events(
+    State(desk): State<Desk>,
+    reach: Reach,
+    Asked(which): Asked<Which>,
+    headers: HeaderMap,
+    stopping: Option<Extension<Stopping>>,
+) -> Result<Response, Refused> {
+    let after = last_seen(&headers)?.or(which.after);
+    if which.limit.is_some_and(|limit| !(1..=200).contains(&limit)) || after.is_some_and(|after| after < 0) {
+        return Err(super::refused::out_of_range("limit is 1 to 200, after is 0 or more").into());
+    }
+    let drive =
+        which.drive.map(|drive| DriveId::new(&drive).map_or(drive, |drive| drive.as_str().to_owned()));
+    let watch = Watch::new(reach).only(which.kind.into_iter().collect(), which.job, drive);
+    if !wants_stream(&headers) {
+        let limit = usize::try_from(which.limit.unwrap_or(100)).unwrap_or(100);
+        return Ok(Json(page(desk.ledger(), &watch, after.unwrap_or(0), limit).await?).into_response());
+    }
+    let stopped = async move {
+        match stopping {
+            Some(Extension(mut stopping)) => stopping.stops().await,
+            None => future::pending().await,
+        }
+    };
+    let parts = desk.parts();
+    let streaming = stream(parts.ledger.clone(), &parts.feed, watch, after, stopped).await?;
+    streaming.ok_or_else(too_many_streams)
+}
+
+fn last_seen(headers: &HeaderMap) -> Result<Option<i64>, Refused> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let is_number = !text.is_empty() && text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if is_number => Ok(Some(number)),
+        _ => Err(super::refused::out_of_range("Last-Event-ID is the number of an event").into()),
+    }
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let kinds = values.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+    kinds.into_iter().any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn too_many_streams() -> Refused {
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too-many-streams",
+        "As many screens as the station serves are watching already.",
+    );
+    Refused::Later(Box::new(problem.with("retryable", true)), 30)
+}

@@ -1,0 +1,343 @@
+//! `/v1/jobs`: jobs as the station sees them. What customers see and change is the ARM surface's.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use ledger::{JobFilter, JobKey, JobRow, JobScope, PAGE_ROWS_MAX};
+use model::job::{Job, JobState, JobType};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Desk;
+use super::ask::{Asked, Named};
+use super::cursor::{ForeignCursor, Pages};
+use super::drives::{DriveView, JobName, PlaceView, name, parse};
+use super::etag::etag;
+use super::refused::{Refused, out_of_range, unknown};
+use crate::events::rfc3339;
+use crate::people::Reach;
+
+/// A customer's list looks at this many jobs, then gives a cursor instead of going on.
+const LOOKED_AT_MAX: usize = 10 * PAGE_ROWS_MAX as usize;
+
+/// A job in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JobSummary)]
+pub(super) struct Summary {
+    #[serde(flatten)]
+    job: JobName,
+    /// `Import` or `Export`.
+    job_type: String,
+    /// Where drives are sent.
+    location: String,
+    /// The storage account's ARM id.
+    storage_account_id: String,
+    /// Where it is.
+    state: String,
+    /// Numbers of its parcels on their way here.
+    tracking_numbers: Vec<String>,
+    /// How many drives it has.
+    drive_count: usize,
+    /// Counts its changes; also its `ETag`.
+    version: i64,
+    /// When it was made.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it was last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+/// A job.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Job)]
+pub(super) struct Whole {
+    #[serde(flatten)]
+    summary: Summary,
+    /// Why it cannot go on.
+    fault: Option<String>,
+    /// The customer wants the drives back uncopied.
+    cancel_requested: bool,
+    /// How much of the whole is done.
+    #[schema(maximum = 100)]
+    percent_complete: u8,
+    /// Its drives.
+    drives: Vec<DriveView>,
+    /// Drives that came along and go back with it.
+    extra_drives: Vec<Extra>,
+    /// Parcels that came.
+    parcels: Vec<ParcelView>,
+    /// Where the drives go in the end: for the label.
+    return_address: Vec<String>,
+    /// With which carrier they go back.
+    return_carrier: Option<String>,
+    /// The number of the parcel that went back.
+    return_tracking_number: Option<String>,
+    /// What to do next.
+    next: String,
+}
+
+/// A drive that is not the job's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ExtraDrive)]
+struct Extra {
+    drive_id: String,
+    place: PlaceView,
+}
+
+/// A parcel that came.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Parcel)]
+pub(super) struct ParcelView {
+    tracking_number: String,
+    /// Where it came.
+    station: String,
+    /// When.
+    #[schema(format = DateTime)]
+    received_at: String,
+    /// What it looked like.
+    condition: Option<String>,
+    /// Whether everything in it is booked.
+    unpacked: bool,
+}
+
+/// A part of the list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobPage {
+    jobs: Vec<Summary>,
+    /// Ask with this as `cursor` for the next part; absent at the end. A part may be empty and the list go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Which {
+    /// Of this subscription only.
+    #[param(min_length = 1, max_length = 128)]
+    subscription: Option<String>,
+    /// Of this resource group only; goes with `subscription`.
+    #[param(min_length = 1, max_length = 128)]
+    resource_group: Option<String>,
+    /// In this state only.
+    #[param(min_length = 1, max_length = 32)]
+    state: Option<String>,
+    /// Of this type only.
+    #[param(min_length = 1, max_length = 32)]
+    job_type: Option<String>,
+    /// Where the part before ended.
+    #[param(min_length = 1, max_length = 1024)]
+    cursor: Option<String>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// The names in a job's path.
+#[derive(Debug, Deserialize)]
+pub(super) struct Path {
+    subscription: String,
+    resource_group: String,
+    name: String,
+}
+
+impl Path {
+    /// As the ledger looks it up.
+    pub(super) fn key(&self) -> JobKey {
+        JobKey {
+            subscription: self.subscription.clone(),
+            resource_group: self.resource_group.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl Which {
+    /// A word that no job has finds nothing, which is not an error.
+    fn filter(&self) -> JobFilter {
+        let scope = match (&self.subscription, &self.resource_group) {
+            (Some(subscription), Some(resource_group)) => JobScope::ResourceGroup {
+                subscription: subscription.clone(),
+                resource_group: resource_group.clone(),
+            },
+            (Some(subscription), None) => JobScope::Subscription(subscription.clone()),
+            (None, _) => JobScope::All,
+        };
+        let state =
+            |text: &String| JobState::parse(text).map_or(text.clone(), |state| state.as_str().to_owned());
+        let kind = |text: &String| JobType::parse(text).map_or(text.clone(), |kind| kind.as_str().to_owned());
+        JobFilter { scope, state: self.state.as_ref().map(state), job_type: self.job_type.as_ref().map(kind) }
+    }
+
+    fn pages(&self) -> Pages {
+        let filter =
+            [&self.subscription, &self.resource_group, &self.state, &self.job_type].map(Option::as_deref);
+        Pages::new("jobs", &filter)
+    }
+
+    fn sees(&self, row: &JobRow, reach: &Reach) -> bool {
+        let in_group = |group: &String| row.key.resource_group.eq_ignore_ascii_case(group);
+        reach.covers(&row.key.subscription, &row.key.resource_group)
+            && self.resource_group.as_ref().is_none_or(in_group)
+    }
+}
+
+/// Jobs, in the order in which they were made.
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", operation_id = "jobsList", params(Which), responses((status = 200, body = JobPage)))]
+pub(super) async fn list(
+    State(desk): State<Desk>,
+    reach: Reach,
+    Asked(which): Asked<Which>,
+) -> Result<Json<JobPage>, Refused> {
+    let (pages, filter) = (which.pages(), which.filter());
+    let limit = match which.limit.unwrap_or(50) {
+        limit @ 1..=200 => limit,
+        _ => return Err(out_of_range("limit is 1 to 200").into()),
+    };
+    let after = which.cursor.as_deref().map(|cursor| pages.after(cursor)).transpose()?;
+    let mut after = after.map(|after| after.parse::<i64>().map_err(|_| ForeignCursor)).transpose()?;
+    let (mut jobs, mut looked_at) = (Vec::new(), 0);
+    // A page of the ledger is read whole and its end is the cursor, so no page is longer than was asked for.
+    while jobs.is_empty() && looked_at < LOOKED_AT_MAX {
+        let page = desk.ledger().jobs(&filter, after, limit).await?;
+        looked_at += page.jobs.len();
+        let seen = page.jobs.into_iter().filter(|row| which.sees(row, &reach));
+        jobs.extend(seen.map(Summary::of));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(Json(JobPage { jobs, next_cursor: after.map(|after| pages.cursor(after)) }))
+}
+
+/// A job, with its drives and parcels, and its version as `ETag`.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{subscription}/{resource_group}/{name}",
+    tag = "jobs",
+    operation_id = "jobsGet",
+    params(
+        ("subscription" = String, Path, max_length = 128),
+        ("resource_group" = String, Path, max_length = 128),
+        ("name" = String, Path, max_length = 128),
+    ),
+    responses((status = 200, body = Whole, headers(("ETag" = String, description = "The job's version."))))
+)]
+pub(super) async fn get(
+    State(desk): State<Desk>,
+    reach: Reach,
+    Named(path): Named<Path>,
+) -> Result<Response, Refused> {
+    let row = find(&desk, &reach, &path).await?;
+    let tag = etag(row.version);
+    Ok(([(header::ETAG, tag)], Json(Whole::of(row)?)).into_response())
+}
+
+/// The job, if the caller may know of it.
+pub(super) async fn find(desk: &Desk, reach: &Reach, path: &Path) -> Result<JobRow, Refused> {
+    let key = path.key();
+    let row = match reach.covers(&key.subscription, &key.resource_group) {
+        true => desk.ledger().job(&key).await?,
+        false => None,
+    };
+    Ok(row.ok_or_else(|| unknown("job", &key.name).with("job", name(&key).id))?)
+}
+
+impl Summary {
+    fn of(row: JobRow) -> Self {
+        Self {
+            job: name(&row.key),
+            job_type: row.job_type,
+            location: row.location,
+            storage_account_id: row.storage_account,
+            state: row.state,
+            tracking_numbers: row.tracking_numbers,
+            drive_count: row.drives.len(),
+            version: row.version,
+            created_at: rfc3339(row.created_unix_ms),
+            updated_at: rfc3339(row.updated_unix_ms),
+        }
+    }
+}
+
+impl Whole {
+    /// The whole job of a row.
+    pub(super) fn of(row: JobRow) -> Result<Self, Refused> {
+        let job = parse(&row.document)?;
+        Ok(Self {
+            fault: job.fault.as_ref().map(|fault| fault.reason.clone()),
+            cancel_requested: job.cancel_requested,
+            percent_complete: job.percent_complete,
+            drives: job.drives.iter().map(|drive| DriveView::new(&row.key, drive)).collect(),
+            extra_drives: job.extra_drives.iter().map(Extra::of).collect(),
+            parcels: job.parcels.iter().map(ParcelView::of).collect(),
+            return_address: address(&job),
+            return_carrier: job.return_shipping.as_ref().map(|shipping| shipping.carrier_name.clone()),
+            return_tracking_number: job.return_package.as_ref().map(|parcel| parcel.tracking_number.clone()),
+            next: next(&job),
+            summary: Summary::of(row),
+        })
+    }
+}
+
+impl Extra {
+    fn of(extra: &model::job::ExtraDrive) -> Self {
+        Self { drive_id: extra.drive_id.as_str().to_owned(), place: PlaceView::of(&extra.place) }
+    }
+}
+
+impl ParcelView {
+    pub(super) fn of(parcel: &model::job::Parcel) -> Self {
+        Self {
+            tracking_number: parcel.tracking_number.clone(),
+            station: parcel.station.clone(),
+            received_at: rfc3339(parcel.received_unix_ms),
+            condition: parcel.condition.clone(),
+            unpacked: parcel.unpacked,
+        }
+    }
+}
+
+/// The lines of the label.
+fn address(job: &Job) -> Vec<String> {
+    let to = &job.return_address;
+    let region = to.state_or_province.as_deref().unwrap_or_default();
+    let place = [to.postal_code.as_str(), to.city.as_str(), region].join(" ");
+    let lines = [
+        &to.recipient_name,
+        &to.street_address1,
+        &to.street_address2,
+        &place,
+        &to.country_or_region,
+        &to.phone,
+    ];
+    lines.into_iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// What to do with a job, for the people at the station.
+fn next(job: &Job) -> String {
+    let missing = job.drives.iter().filter(|drive| !drive.place.is_here()).count();
+    let unpacked = job.drives.iter().filter(|drive| !matches!(drive.place, model::job::Place::Box { .. }));
+    match (job.state, &job.fault) {
+        (_, Some(fault)) => format!("Put it right and put the job back: {}", fault.reason),
+        (JobState::Creating, _) => "Nothing: the customer has not sent the drives yet.".to_owned(),
+        (JobState::Shipping, _) if job.parcels.is_empty() => "Scan the parcel when it comes.".to_owned(),
+        (JobState::Shipping, _) => format!("Scan the drives of the parcel: {missing} are not here."),
+        (JobState::Received | JobState::Transferring, _) => "Take each drive to its bay.".to_owned(),
+        (JobState::Packaging, _) => match unpacked.count() {
+            0 => "Book the parcel with the carrier, and say under which number it left.".to_owned(),
+            left => format!("Pack the drives: {left} are not in the box."),
+        },
+        (JobState::Completed | JobState::Closed, _) => "Nothing: it is over.".to_owned(),
+        (JobState::Faulted, None) => "Call the shift lead.".to_owned(),
+    }
+}
