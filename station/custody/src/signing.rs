@@ -3,10 +3,10 @@
 //! Two texts, one key a line; empty lines and lines that begin with `#` are skipped:
 //!
 //! ```text
-//! custody-signing-key <id> <32-byte seed in hexadecimal>                        private, one line
+//! custody-signing-key [<id>] <32-byte seed in hexadecimal>                      private, one line
 //! custody-public-key  <id> <32-byte public key in hexadecimal> [from <time>] [until <time>]
 //! ```
-//! The id is the first half of the SHA-256 of the public key's 32 bytes. Times are RFC 3339; they say when
+//! The id is the first half of the SHA-256 of the public key's 32 bytes; a seed's line may lack it. Times are RFC 3339; they say when
 //! a key was in use, so that a key that was retired, and perhaps stolen later, signs nothing new. (A thief
 //! can sign what he dates back: only checkpoints that left the machine in time stand against that.)
 //!
@@ -178,7 +178,7 @@ impl SigningKey {
     /// # Errors
     /// When there is not exactly one sound key in it.
     pub fn from_text(text: &[u8]) -> Result<SigningKey, KeyTextError> {
-        let expected = "custody-signing-key ID SEED";
+        let expected = "custody-signing-key [ID] SEED";
         let text = std::str::from_utf8(text).map_err(|_| KeyTextError::Line { line: 1, expected })?;
         let mut found = None;
         for (line, text) in key_lines(text) {
@@ -195,12 +195,15 @@ impl SigningKey {
 
     fn from_line(line: &str) -> Option<(SignerId, SigningKey)> {
         let mut fields = line.split_ascii_whitespace();
-        let (kind, id, seed) = (fields.next()?, fields.next()?, fields.next()?);
+        let (kind, first, second) = (fields.next()?, fields.next()?, fields.next());
         if kind != "custody-signing-key" || fields.next().is_some() {
             return None;
         }
-        let seed = Zeroizing::new(hex::<32>(seed).ok()?);
-        Some((id.parse().ok()?, SigningKey::from_seed(&seed)))
+        let seed = Zeroizing::new(hex::<32>(second.unwrap_or(first)).ok()?);
+        let key = SigningKey::from_seed(&seed);
+        // A line that was written by hand may have no id.
+        let id = if second.is_some() { first.parse().ok()? } else { key.id };
+        Some((id, key))
     }
 
     /// Its id.

@@ -1,5 +1,5 @@
-//! The customer's program, deploy/verify-custody-proof.py, which was written from the format's
-//! documentation: it must come to the same verdict as this crate.
+//! What the handbook gives to customers and operators: the program deploy/verify-custody-proof.py, which was
+//! written from the format's documentation and must come to the same verdict as this crate, and its commands.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -134,4 +134,29 @@ fn a_program_written_from_the_documentation_comes_to_the_same_verdicts() {
         assert!(said.starts_with("not proven: "), "{what}: {said}");
         assert!(verify_proof(text.as_bytes(), &chain.keys).is_err(), "{what}");
     }
+}
+
+#[test]
+fn the_handbooks_commands_make_a_signing_key_and_its_public_line() {
+    let test = "the_handbooks_commands_make_a_signing_key_and_its_public_line";
+    if Command::new("xxd").arg("-v").output().is_err() || obstacle().is_some() {
+        return println!("skipped: {test}: xxd or openssl is not here");
+    }
+    let handbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/custody.md");
+    let text = std::fs::read_to_string(handbook).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let blocks = text.split("```sh\n").skip(1).take(2).map(|rest| rest.split_once("```").unwrap().0);
+    let script: String = blocks
+        .flat_map(str::lines)
+        .filter(|line| !line.starts_with("chown "))
+        .fold(String::new(), |script, line| {
+            script + &line.replace("/etc/drayage", folder.path().to_str().unwrap()) + "\n"
+        });
+    let output = Command::new("sh").args(["-euc", &script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    let secret = std::fs::read(folder.path().join("custody-key")).unwrap();
+    let key = SigningKey::from_text(&secret).unwrap_or_else(|error| panic!("{error}"));
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(line.trim(), key.public(Some(1_767_225_600_000)).to_string());
+    assert!(PublicKeys::from_text(&line).is_ok());
 }

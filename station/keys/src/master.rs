@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! # comments and empty lines
-//! master-key  <id> <32 bytes in base64>
+//! master-key  [<id>] <32 bytes in base64>
 //! wrapped-key <id> <URL of the Key Vault key's version> <azure::WrappedKey in base64>
 //! ```
 //! The first key seals; the others only open what was sealed before a rotation. The id is the first half
 //! of SHA-256("drayage-master-key-id-v1\0" ‖ key), so a damaged line is noticed and nobody has to keep
-//! numbers straight. Rotation without a pause: [`KeyFile::add`] puts a new key in front, the daemon
+//! numbers straight; it may be left out of a line that was written by hand. Rotation without a pause: [`KeyFile::add`] puts a new key in front, the daemon
 //! reloads, everything is rewrapped, [`KeyFile::retire`] takes the old one out.
 //!
 //! Invariant: no error quotes a line, because a line holds a key.
@@ -160,7 +160,7 @@ pub enum KeyFileError {
     #[error("the key file is not text")]
     NotText,
     /// A line that is neither of the two kinds.
-    #[error("line {line} of the key file is neither `master-key ID KEY` nor `wrapped-key ID URL VALUE`")]
+    #[error("line {line} of the key file is neither `master-key [ID] KEY` nor `wrapped-key ID URL VALUE`")]
     Line {
         /// Which, from 1.
         line: usize,
@@ -219,10 +219,9 @@ fn parse_line(text: &str, line: usize) -> Result<Line, KeyFileError> {
         text.parse::<KeyId>().map_err(|_| KeyFileError::Field { line, field: "the key's id", expected })
     };
     match fields.as_slice() {
+        ["master-key", key] => key_of(key, line).map(Line::Plain),
         ["master-key", id_text, key] => {
-            let fault = KeyFileError::Field { line, field: "the key", expected: "32 bytes in base64" };
-            let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_| fault.clone())?);
-            let key = MasterKey::from_bytes(bytes).ok_or(fault)?;
+            let key = key_of(key, line)?;
             if key.id == id(id_text)? { Ok(Line::Plain(key)) } else { Err(KeyFileError::Id { line }) }
         }
         ["wrapped-key", id_text, vault_key, value] => {
@@ -232,6 +231,12 @@ fn parse_line(text: &str, line: usize) -> Result<Line, KeyFileError> {
         }
         _ => Err(KeyFileError::Line { line }),
     }
+}
+
+fn key_of(text: &str, line: usize) -> Result<MasterKey, KeyFileError> {
+    let fault = KeyFileError::Field { line, field: "the key", expected: "32 bytes in base64" };
+    let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| fault.clone())?);
+    MasterKey::from_bytes(bytes).ok_or(fault)
 }
 
 fn text_of(lines: &[Line]) -> Zeroizing<String> {

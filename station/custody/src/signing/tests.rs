@@ -19,6 +19,9 @@ fn public_line() -> String {
 fn a_key_is_the_one_that_rfc_8032_says() {
     let key = SigningKey::from_text(secret_line().as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(key.public(None).to_string(), public_line());
+    let by_hand = secret_line().replace(&format!("{ID} "), "");
+    let without_id = SigningKey::from_text(by_hand.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(without_id.id(), key.id());
     let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b\
                     d25bf5f0595bbe24655141438e7a100b";
     assert_eq!(key.sign(b"").to_string(), expected);
