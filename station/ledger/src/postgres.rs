@@ -19,6 +19,8 @@
 
 mod keeper;
 mod lease;
+#[allow(clippy::duplicate_mod, reason = "one text for both databases, see crate::sql")]
+mod office;
 mod options;
 mod read;
 mod retry;

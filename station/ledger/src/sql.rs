@@ -16,28 +16,42 @@
 /// Reads in one transaction: all statements see the same state.
 macro_rules! reading {
     ($store:expr, $doing:literal, |$connection:ident| $work:expr) => {{
-        let work = async {
-            let mut held = $store.office_reader().await?;
-            let mut transaction = super::begin_read(&mut held).await?;
-            let $connection = &mut *transaction;
-            $work.await
-        };
-        work.await.map_err(|fault: $crate::error::Fault| $crate::office::OfficeError { doing: $doing, fault })
+        let mut tries = 0;
+        loop {
+            let work = async {
+                let mut held = $store.office_reader().await?;
+                let mut transaction = super::begin_read(&mut held).await?;
+                let $connection = &mut *transaction;
+                $work.await
+            };
+            let done: Result<_, $crate::error::Fault> = work.await;
+            match done {
+                Err(fault) if super::again(&fault, tries).await => tries += 1,
+                done => break done.map_err(|fault| $crate::office::OfficeError { doing: $doing, fault }),
+            }
+        }
     }};
 }
 
-/// Writes in one transaction, durable on return.
+/// Writes in one transaction, durable on return. One that the database took back is done again.
 macro_rules! writing {
     ($store:expr, $doing:literal, |$connection:ident| $work:expr) => {{
-        let work = async {
-            let mut held = $store.office_writer().await?;
-            let mut transaction = super::begin_write(&mut held).await?;
-            let $connection = &mut *transaction;
-            let done = $work.await?;
-            transaction.commit().await.map_err($crate::error::Fault::of)?;
-            Ok(done)
-        };
-        work.await.map_err(|fault: $crate::error::Fault| $crate::office::OfficeError { doing: $doing, fault })
+        let mut tries = 0;
+        loop {
+            let work = async {
+                let mut held = $store.office_writer().await?;
+                let mut transaction = super::begin_write(&mut held).await?;
+                let $connection = &mut *transaction;
+                let done = $work.await?;
+                transaction.commit().await.map_err($crate::error::Fault::of)?;
+                Ok(done)
+            };
+            let done: Result<_, $crate::error::Fault> = work.await;
+            match done {
+                Err(fault) if super::again(&fault, tries).await => tries += 1,
+                done => break done.map_err(|fault| $crate::office::OfficeError { doing: $doing, fault }),
+            }
+        }
     }};
 }
 

@@ -44,7 +44,8 @@ CREATE TABLE job_drives (
 
 CREATE UNIQUE INDEX job_drives_active ON job_drives (drive_id) WHERE active = 1;
 CREATE INDEX job_drives_at ON job_drives (station, drive_id) WHERE active = 1;
-CREATE INDEX job_drives_waiting ON job_drives (job, place) WHERE active = 1 AND claimable = 1;
+-- With the station, so that another station's drive costs an entry and not a row.
+CREATE INDEX job_drives_waiting ON job_drives (job, place, station) WHERE active = 1 AND claimable = 1;
 
 -- Who works on a drive. A row stays when the drive is let go (station is NULL then), and the fence
 -- of a later claim is larger. A row of a job that is gone goes with it; its fence is never given again.

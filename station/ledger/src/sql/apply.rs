@@ -14,6 +14,16 @@ use crate::sql::storable;
 
 pub(super) async fn apply(store: &Store, change: &Change) -> Result<Applied, ApplyError> {
     check(change)?;
+    let mut tries = 0;
+    loop {
+        match attempt(store, change).await {
+            Err(ApplyError::Fault(fault)) if super::again(&fault, tries).await => tries += 1,
+            ended => return ended,
+        }
+    }
+}
+
+async fn attempt(store: &Store, change: &Change) -> Result<Applied, ApplyError> {
     let mut held = store.office_writer().await.map_err(ApplyError::Fault)?;
     let mut transaction = super::begin_write(&mut held).await.map_err(ApplyError::Fault)?;
     let applied = steps(&mut transaction, change).await?;

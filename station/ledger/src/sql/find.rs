@@ -79,9 +79,9 @@ pub(super) async fn active_job_of_drive(
     Ok(by_numbers(connection, job.as_slice()).await?.pop())
 }
 
-pub(super) const ACTIVE_JOBS_OF_PARCEL: &str = "SELECT jobs.no FROM job_parcels \
+pub(super) const ACTIVE_JOBS_OF_PARCEL: &str = "SELECT job_parcels.job FROM job_parcels \
      JOIN jobs ON jobs.no = job_parcels.job WHERE job_parcels.key = $1 AND jobs.active = 1 \
-     ORDER BY jobs.no LIMIT $2";
+     ORDER BY job_parcels.job LIMIT $2";
 
 pub(super) async fn active_jobs_of_parcel(
     connection: &mut Connection,

@@ -43,6 +43,9 @@ mod hooks;
 mod jobs;
 #[path = "../sql/outbox.rs"]
 mod outbox;
+#[cfg(test)]
+#[path = "../sql/plans.rs"]
+mod plans;
 #[path = "../sql/replies.rs"]
 mod replies;
 #[path = "../sql/row.rs"]
@@ -51,6 +54,9 @@ mod row;
 mod secrets;
 #[path = "../sql/write.rs"]
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 impl SqliteLedger {
     async fn office_reader(&self) -> Result<impl DerefMut<Target = Connection>, Fault> {
@@ -68,6 +74,12 @@ async fn begin_read(connection: &mut Connection) -> Result<Transaction<'_, Datab
 
 async fn begin_write(connection: &mut Connection) -> Result<Transaction<'_, Database>, Fault> {
     connection.begin_with("BEGIN IMMEDIATE").await.map_err(Fault::of)
+}
+
+/// SQLite takes no transaction back by itself.
+#[expect(clippy::unused_async, reason = "PostgreSQL's waits a moment")]
+async fn again(_: &Fault, _: u32) -> bool {
+    false
 }
 
 async fn now(connection: &mut Connection) -> Result<i64, Fault> {
