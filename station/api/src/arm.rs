@@ -79,4 +79,4 @@ async fn serve(State(arm): State<Arm>, request: Request) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

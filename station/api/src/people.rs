@@ -24,7 +24,7 @@ mod tokens;
 pub use caller::{Caller, Denied, Needs, authorise, needs};
 pub use doorkeeper::{Clock, Doorkeeper, Refused, system_clock};
 pub use operation::Operation;
-pub use permissions::{Cell, cell};
+pub use permissions::{Cell, TABLE, cell};
 pub use role::{Role, UnknownRole};
 pub use scope::{Grant, NotAGrant, Part, Reach, Scope};
 pub use token::{NoRandomness, PREFIX, Token};

@@ -3,7 +3,7 @@
 mod examples;
 mod hostile;
 mod observed;
-mod office;
+pub(crate) mod office;
 mod paging;
 mod refusals;
 mod shapes;

@@ -20,7 +20,7 @@ use Cell::{All as A, No as N, Own as O};
 use Operation as Op;
 
 /// One operation: its cells stand in [`Role::ALL`]'s order.
-type Row = (Operation, [Cell; Role::ALL.len()]);
+pub type Row = (Operation, [Cell; Role::ALL.len()]);
 
 /// Why some rows are as they are:
 /// * Keys (`JobsListBitLockerKeys`) go to their owner, and to the admin for the day the owner lost them; nobody at
@@ -29,7 +29,7 @@ type Row = (Operation, [Cell; Role::ALL.len()]);
 /// * Bays, metrics and web-hooks are about every customer at once, so no customer sees them.
 /// * Auditors read all and change nothing; exporting the chain is reading.
 #[rustfmt::skip]
-pub(super) const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     //                            receiver
     //                            |  technician
     //                            |  |  lead

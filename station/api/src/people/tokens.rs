@@ -112,6 +112,9 @@ impl Tokens {
     }
 
     /// Makes a token and its custody entry, and gives the only copy of its text.
+    ///
+    /// The answer that shows it must not be kept for repetitions of the request: a reply in the ledger would be the
+    /// token in the ledger. Whoever did not get the answer makes another token and revokes this one.
     pub async fn issue(&self, by: &Caller, new: NewToken, now_unix_ms: i64) -> Result<Issued, TokenError> {
         let refused = new.problems(by, now_unix_ms);
         if !refused.is_empty() {

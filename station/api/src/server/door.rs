@@ -5,6 +5,7 @@
 //! handshakes have seats too.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -31,6 +32,15 @@ pub enum Peer {
         /// The user's number.
         uid: u32,
     },
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(address) => write!(out, "{address}"),
+            Self::Local { uid } => write!(out, "local:{uid}"),
+        }
+    }
 }
 
 /// What every request of a connection knows of it.

@@ -30,6 +30,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 /// What the log keeps of a path; the longest path of either surface is shorter.
 const PATH_BYTES_MAX: usize = 512;
+/// When to ask again while the ledger or the identity provider cannot be asked.
+const OURS_AGAIN: Duration = Duration::from_secs(10);
 /// Two years, the usual.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 /// Unless a page says what it needs, an answer loads nothing and stands in no frame.
@@ -236,11 +238,13 @@ impl Front {
 
 /// Lets an answer out only if somebody decided that its caller may have it; nothing where nobody did.
 ///
-/// Refusals pass, for they are what happens before anybody can decide. The router's own, which have no body, get one.
+/// Refusals pass, for they are what happens before anybody can decide. The router's own, which have no body, get one;
+/// and what no route took gets the body of the surface that its path belongs to, whoever's fallback answered.
 fn asked(caller: Option<&Caller>, answer: Response, ticket: &Ticket) -> Option<Response> {
     let status = answer.status();
     let is_refusal = status.is_client_error() || status.is_server_error();
-    if !is_refusal && caller.is_some_and(|caller| !caller.was_asked()) {
+    let is_undecided = caller.is_some_and(|caller| !caller.was_asked());
+    if !is_refusal && is_undecided {
         return None;
     }
     let refusal = match status {
@@ -248,7 +252,8 @@ fn asked(caller: Option<&Caller>, answer: Response, ticket: &Ticket) -> Option<R
         StatusCode::METHOD_NOT_ALLOWED => Refusal::MethodNotAllowed,
         _ => return Some(answer),
     };
-    if answer.headers().contains_key(header::CONTENT_TYPE) {
+    let is_anothers = is_undecided && !crate::problem::is_arm(&ticket.path);
+    if answer.headers().contains_key(header::CONTENT_TYPE) && !is_anothers {
         return Some(answer);
     }
     let mut told = refusal.answer(&ticket.path);
@@ -269,8 +274,11 @@ impl Turned {
     }
 
     fn refused(refused: &Refused) -> Self {
-        let refusal = if refused.is_ours() { Refusal::Unavailable } else { Refusal::Unauthenticated };
-        Self { why: Some(super::config::chain(refused)), ..refusal.into() }
+        let why = Some(super::config::chain(refused));
+        match refused.is_ours() {
+            true => Self { retry_after: Some(OURS_AGAIN), why, ..Refusal::Unavailable.into() },
+            false => Self { why, ..Refusal::Unauthenticated.into() },
+        }
     }
 
     fn of(self, caller: &Caller) -> Self {
@@ -331,7 +339,7 @@ impl Ticket {
             request_id = %self.id,
             correlation_id = self.correlation.to_str().unwrap_or_default(),
             operator = caller.unwrap_or("-"),
-            peer = ?self.origin.peer,
+            peer = %self.origin.peer,
             method = %self.method,
             path,
             status = status.as_u16(),

@@ -6,4 +6,5 @@ mod configuration;
 mod local;
 pub(crate) mod rig;
 mod stopping;
+mod surfaces;
 mod tls;

@@ -17,13 +17,13 @@ use super::super::service::{Changes, Jobs, Key, Listing, Refused, Service};
 use crate::people::Caller;
 
 /// See the module.
-pub(super) struct Office {
+pub(crate) struct Office {
     locations: Locations,
     jobs: Mutex<Vec<(Job, BTreeMap<String, String>)>>,
 }
 
 impl Office {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let location = |name: &str, alternates: &[&str]| Location {
             name: name.to_owned(),
             recipient_name: "Example Station".to_owned(),

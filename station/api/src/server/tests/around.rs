@@ -1,7 +1,12 @@
 //! What goes around a handler: who is let in, what an answer carries, what a fault looks like.
 
-use crate::people::Role;
-use crate::server::config::Limits;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::routing::post;
+
+use crate::people::{Cell, Reach, Role, TABLE, cell, needs};
+use crate::server::config::{Limits, Rate};
 
 use super::rig::{Running, has_status, plain};
 
@@ -151,23 +156,97 @@ async fn a_public_path_may_be_read_and_nothing_else() {
     server.stop().await;
 }
 
+/// A route for each operation of the table, which answers what it may reach.
+fn table_routes() -> Router {
+    let mut router = Router::new();
+    for (number, (operation, _)) in TABLE.iter().enumerate() {
+        let answer =
+            post(async |reach: Reach| format!("reaches {:?}", reach.grants())).layer(needs(*operation));
+        router = router.route(&format!("/operation/{number}"), answer);
+    }
+    router
+}
+
 #[tokio::test]
-async fn every_role_gets_over_http_what_the_table_says() {
-    let server = running().await;
-    // Two operations stand for the table, which `people` walks in full: one that all may, one that few may.
+async fn every_operation_and_every_role_get_over_http_what_the_table_says() {
+    let rate = Rate { per_second: 100_000, burst: 100_000 };
+    let limits = Limits { address_rate: rate, caller_rate: rate, ..Limits::default() };
+    let server = Running::start_routes(plain(limits), table_routes()).await;
     for role in Role::ALL {
-        // A customer's token must name something; `people` tests those.
-        if role == Role::Customer {
-            continue;
-        }
         let token = server.token(&[role]).await;
-        assert!(has_status(&server.get("/jobs", Some(&token)).await, 200), "{role}");
-        let may = [Role::Lead, Role::Admin].contains(&role);
-        let head = format!(
-            "POST /length HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n"
-        );
-        let answer = server.ask(&format!("{head}content-length: 2\r\n\r\nhi")).await;
-        assert!(has_status(&answer, if may { 200 } else { 403 }), "{role}: {answer}");
+        for (number, (operation, _)) in TABLE.iter().enumerate() {
+            let head = format!("POST /operation/{number} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+            let anonymous = server.ask(&format!("{head}content-length: 0\r\n\r\n")).await;
+            assert!(has_status(&anonymous, 401), "{operation:?}: {anonymous}");
+            let asked = format!("{head}authorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n");
+            let answer = server.ask(&asked).await;
+            let (status, reach) = match cell(role, *operation) {
+                Cell::No => (403, "/problems/forbidden"),
+                Cell::Own => (200, "reaches Some([Grant"),
+                // A customer's token names something, so even what all may read it reaches only there.
+                Cell::All if role == Role::Customer => (200, "reaches Some([Grant"),
+                Cell::All => (200, "reaches None"),
+            };
+            assert!(has_status(&answer, status) && answer.contains(reach), "{role} {operation:?}: {answer}");
+        }
     }
     server.stop().await;
+}
+
+#[test]
+fn the_log_has_a_line_a_request_and_neither_query_nor_token_nor_body() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || lines.clone())
+        .finish();
+    let secret = tracing::subscriber::with_default(subscriber, || runtime.block_on(planted_secrets()));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = text.lines().find(|line| line.contains("event=\"request\"") && line.contains("/length"));
+    let line = line.expect("a line of the request");
+    for field in
+        ["request_id=", "correlation_id=", "operator=\"token:", "peer=127.0.0.1", "method=POST", "status=200"]
+    {
+        assert!(line.contains(field), "{field}: {line}");
+    }
+    for planted in ["sig=planted", "planted-body", "planted-header", "0badc0de"] {
+        assert!(!text.contains(planted), "{planted} is in the log");
+    }
+    assert!(!text.contains(&secret), "the token is in the log");
+    assert!(text.contains("the API token is mistyped"), "the reason of a refusal is in the log");
+}
+
+/// Sends what must not be seen again, in every place that a request has; gives the token.
+async fn planted_secrets() -> String {
+    let server = running().await;
+    let token = server.token(&[Role::Admin]).await;
+    let head =
+        "POST /length?sig=planted HTTP/1.1\r\nhost: x\r\ncookie: planted-header\r\nconnection: close\r\n";
+    let body = "content-length: 12\r\n\r\nplanted-body";
+    let answer = server.ask(&format!("{head}authorization: Bearer {token}\r\n{body}")).await;
+    assert!(has_status(&answer, 200), "{answer}");
+    for wrong in ["drayage_0badc0de", "0badc0de.0badc0de.0badc0de", "0badc0de"] {
+        let answer = server.ask(&format!("{head}authorization: Bearer {wrong}\r\n{body}")).await;
+        assert!(has_status(&answer, 401), "{answer}");
+    }
+    server.stop().await;
+    token
+}
+
+/// Lines of a log, in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -58,9 +58,24 @@ impl Running {
 
     /// With an identity provider, and a clock for tokens.
     pub async fn start_with(config: Config, oidc: Option<Oidc>, clock: Clock) -> Self {
-        let tokens = tokens();
         let deeds = Arc::new(Deeds::default());
-        let surface = Surface { router: routes(deeds.clone()), public: &["/open"] };
+        Self::start_all(config, routes(deeds.clone()), deeds, oidc, clock).await
+    }
+
+    /// With other routes.
+    pub async fn start_routes(config: Config, router: Router) -> Self {
+        Self::start_all(config, router, Arc::default(), None, system_clock()).await
+    }
+
+    async fn start_all(
+        config: Config,
+        router: Router,
+        deeds: Arc<Deeds>,
+        oidc: Option<Oidc>,
+        clock: Clock,
+    ) -> Self {
+        let tokens = tokens();
+        let surface = Surface { router, public: &["/open"] };
         let doorkeeper = Doorkeeper::new(tokens.clone(), oidc, clock);
         let server = Server::bind(&config, surface, doorkeeper).await.expect("it binds");
         let address = server.addresses().first().copied().unwrap_or("127.0.0.1:0".parse().unwrap());
@@ -89,13 +104,20 @@ impl Running {
         self.ended().await;
     }
 
+    /// A new token; a customer's names one subscription.
     pub async fn token(&self, roles: &[Role]) -> String {
+        let one = Scope::Only(vec!["/subscriptions/aa".parse().unwrap()]);
+        let scope = if roles == [Role::Customer] { one } else { Scope::Everything };
+        self.token_within(roles, scope).await
+    }
+
+    pub async fn token_within(&self, roles: &[Role], scope: Scope) -> String {
         let by = crate::people::Caller::new("local:0", [Role::Admin], Scope::Everything);
         let now = system_clock()();
         let new = NewToken {
             label: "test".to_owned(),
             roles: roles.iter().copied().collect(),
-            scope: Scope::Everything,
+            scope,
             expires_unix_ms: now + 3_600_000,
             is_break_glass: false,
         };
@@ -121,6 +143,11 @@ pub async fn rest(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut bytes)).await;
     let _ = read.expect("it closes in time");
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What follows the head of an answer.
+pub fn body_of(answer: &str) -> String {
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
 /// Whether an answer has this status.

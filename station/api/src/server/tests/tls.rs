@@ -199,3 +199,24 @@ async fn a_handshake_that_does_not_come_is_given_up() {
     assert!(closed.is_ok(), "it closes");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn curl_gets_its_answer_over_http_2() {
+    let files = Files::new();
+    let made = certificate();
+    files.put(&made);
+    let server = running(&files, 60_000).await;
+    let port = server.address.port();
+    let mut curl = tokio::process::Command::new("curl");
+    curl.args(["--silent", "--http2", "--write-out", " over %{http_version}"])
+        .arg("--cacert")
+        .arg(files.tls().certificate)
+        .arg("--resolve")
+        .arg(format!("station.test:{port}:127.0.0.1"))
+        .arg(format!("https://station.test:{port}/open"));
+    match curl.output().await {
+        Ok(said) => assert_eq!(String::from_utf8_lossy(&said.stdout), "open over 2"),
+        Err(error) => println!("skipped: curl_gets_its_answer_over_http_2: no curl: {error}"),
+    }
+    server.stop().await;
+}

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::issuer::{AUDIENCE, Issuer, NOW, NOW_MS, Pen, b64, es256, rs256};
 use crate::people::oidc::Oidc;
+use crate::people::oidc::compact::Unverified;
+use crate::people::oidc::keys::KeySet;
 use crate::server::config::{Limits, Rate, chain};
 use crate::server::tests::rig::{Running, has_status, plain};
 
@@ -263,4 +265,31 @@ async fn a_token_of_a_megabyte_is_not_even_read() {
     let answer = server.get("/jobs", Some(&issuer.rsa.token(&rs256(), &claims))).await;
     assert!(has_status(&answer, 401), "{answer}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn no_character_of_a_token_can_be_another() {
+    let issuer = Issuer::start().await;
+    let oidc = Oidc::new(issuer.config()).expect("a provider");
+    let good = issuer.p256.token(&es256(), &issuer.claims());
+    oidc.caller(&good, NOW_MS).await.expect("the right one counts");
+    for place in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).expect("ASCII");
+        assert!(oidc.caller(&changed, NOW_MS).await.is_err(), "place {place}: {changed}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_readers_panic(text in ".{0,300}", bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+        let _ = Unverified::parse(&text);
+        let _ = Unverified::parse(&format!("{}.{}.{}", b64(&bytes), b64(&text), b64(&bytes)));
+        let _ = Unverified::parse(&format!("{}.{}.{}", b64(&text), text, b64(&bytes)));
+        let _ = KeySet::parse(&bytes);
+        let _ = KeySet::parse(text.as_bytes());
+        let _ = crate::people::Token::parse(&text);
+        let _ = text.parse::<crate::people::Grant>();
+    }
 }
