@@ -80,7 +80,6 @@ impl Turn {
         match drive.state {
             DriveState::Transferring if is_cancelled => drive.end(CopyStatus::Cancelled, RunLogs::default()),
             DriveState::Transferring | DriveState::Faulted => {}
-            DriveState::CompletedMoreInfo if drive.copy_status == Some(CopyStatus::Cancelled) => {}
             _ => {
                 return Err(refused(
                     EventName::DriveStopped,

@@ -112,7 +112,6 @@ impl Turn {
     pub(super) fn drive_missing(&mut self, drive_id: &DriveId) -> Result<(), Refusal> {
         let drive = self.drive_mut(drive_id)?;
         match drive.state {
-            DriveState::NeverReceived => return Ok(()),
             DriveState::Specified => drive.state = DriveState::NeverReceived,
             _ => return Err(refused(EventName::DriveMissing, drive, "it is booked in; look where it lies")),
         }

@@ -4,7 +4,7 @@
 //! them: [`Job::right_state`]. Spec §4.1 has the arrows; the one that it lacks, back from `Packaging` when a
 //! drive came late (§4.2: "if it comes later, operators set `Received`"), follows from the same function.
 
-use super::event::RunLogs;
+use super::event::{Action, RunLogs};
 use super::fields::{CopyStatus, JobDrive};
 use super::step::Turn;
 use super::words::{DriveState, JobState, JobType};
@@ -67,11 +67,30 @@ impl Job {
     }
 
     /// Whether a bay may work on the drive where it lies.
-    pub(super) fn is_workable(&self, drive: &JobDrive) -> bool {
+    pub fn is_workable(&self, drive: &JobDrive) -> bool {
         matches!(drive.state, DriveState::Received | DriveState::Transferring)
             && drive.place.bay().is_some()
             && drive.hold.is_none()
             && !self.cancel_requested
+    }
+
+    /// What bays must be told as the job stands: after a restart, what was saved and perhaps never done.
+    pub fn standing_actions(&self) -> Vec<Action> {
+        let told = |drive: &JobDrive| {
+            let drive_id = drive.drive_id.clone();
+            let from = drive.shown_state();
+            if self.is_workable(drive) && matches!(self.state, JobState::Received | JobState::Transferring) {
+                Some(Action::DriveReady { drive_id })
+            } else if from == DriveState::Transferring
+                && drive.place.bay().is_some()
+                && !self.is_workable(drive)
+            {
+                Some(Action::StopCopy { drive_id })
+            } else {
+                None
+            }
+        };
+        self.drives.iter().filter_map(told).collect()
     }
 
     /// Places of all that came with the job, its own drives and others.

@@ -7,7 +7,7 @@ use super::Job;
 use super::event::{Action, Event, EventName, Happening, Notice};
 use super::fields::{CopyStatus, JobDrive};
 use super::refusal::Refusal;
-use super::words::{JobState, TimerKind};
+use super::words::{DriveState, JobState, TimerKind};
 use crate::DriveId;
 
 /// A job in the middle of one event.
@@ -63,6 +63,16 @@ impl Turn {
             Happening::ReturnBooked(package) => job.return_package.as_ref() == Some(package),
             Happening::ParcelReceived { tracking_number, .. } => self.parcel(tracking_number).is_some(),
             Happening::DriveReceived { .. } => drive.is_some_and(|drive| drive.place.is_here()),
+            Happening::DriveMissing { .. } => {
+                drive.is_some_and(|drive| drive.state == DriveState::NeverReceived)
+            }
+            Happening::DriveUnsupported { .. } => {
+                drive.is_some_and(|drive| drive.copy_status == Some(CopyStatus::UnsupportedDrive))
+            }
+            Happening::DriveStopped { .. } => {
+                drive.is_some_and(|drive| drive.copy_status == Some(CopyStatus::Cancelled))
+            }
+            Happening::ExportIncomplete { uri } => job.incomplete_blob_list_uri.as_ref() == Some(uri),
             Happening::DriveEnded { status, .. } => {
                 drive.is_some_and(|drive| drive.copy_status == Some(CopyStatus::Ended(*status)))
             }
@@ -73,6 +83,13 @@ impl Turn {
             Happening::TimerFired { kind } => !self.is_due(*kind),
             Happening::DriveHeld { reason, .. } => {
                 drive.and_then(|drive| drive.hold.as_ref()).is_some_and(|hold| hold.reason == *reason)
+            }
+            Happening::JobFaulted { reason } => {
+                job.fault.as_ref().is_some_and(|fault| fault.reason == *reason)
+            }
+            Happening::JobPutBack { to } => job.fault.is_none() && job.state == *to,
+            Happening::ReturnImpossible { reason } => {
+                job.undeliverable.as_ref().is_some_and(|found| found.reason == *reason)
             }
             _ => false,
         }

@@ -343,3 +343,17 @@ fn a_job_is_stored_and_read_back_the_same() {
         assert!(serde_json::from_str::<Job>(&text.replacen('{', "{\"later\":1,", 1)).is_err());
     }
 }
+
+#[test]
+fn what_a_crash_left_undone_is_told_again() {
+    let ready = |serial: &str| Action::DriveReady { drive_id: id(serial) };
+    let mut teller = job_in(JobState::Transferring);
+    teller.ok(assigned("D2", "2"));
+    assert_eq!(teller.job.standing_actions(), [ready("D1"), ready("D2")]);
+    teller.ok(Happening::DriveHeld { drive_id: id("D2"), reason: "why".to_owned() });
+    assert_eq!(teller.job.standing_actions(), [ready("D1")], "what never ran need not stop");
+    teller.ok(Happening::Cancel);
+    assert_eq!(teller.job.standing_actions(), [Action::StopCopy { drive_id: id("D1") }]);
+    teller.ok(Happening::DriveStopped { drive_id: id("D1") });
+    assert_eq!(teller.job.standing_actions(), []);
+}
