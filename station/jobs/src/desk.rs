@@ -1,0 +1,292 @@
+//! What the desk does: parcels and drives, from the dock to the carrier.
+//!
+//! operations.md §3.1, §3.2, §3.8, §3.10. Scanning twice is scanning once. What has nothing to look up beside
+//! the job goes through [`Jobs::tell`]: missing and unsupported drives, holds, faults, destruction.
+
+use ledger::PlacedDrive;
+use model::DriveId;
+use model::job::{Happening, Job, JobKey, Parcel, Refusal, ReturnPackage};
+
+use crate::error::known_parcel;
+use crate::{Caller, ChangeError, DeskError, Jobs, LookError, Stored, row};
+
+/// When one parcel holds several jobs' drives, their numbers end in -1 to -9 (spec §4.5).
+const SUFFIX_MAX: u32 = 9;
+/// How many drives are read at a time when a bay's occupant is looked for.
+const DRIVES_PAGE: u32 = 500;
+
+/// A job whose parcel was scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// The job.
+    pub stored: Stored,
+    /// When and where the parcel was scanned before, if it was; its drives' places are in the job.
+    pub before: Option<Parcel>,
+}
+
+/// What three scans say of one drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreeWay {
+    /// The label on the drive.
+    pub label: DriveId,
+    /// The serial number that the device in the bay gives.
+    pub device: DriveId,
+    /// The bay's label.
+    pub bay: String,
+}
+
+impl Jobs {
+    /// Books a parcel in, for every job that expects it.
+    ///
+    /// # Errors
+    /// When no job does, or it belongs to another site: then nothing is booked.
+    pub async fn receive_package(
+        &self,
+        caller: &Caller,
+        tracking_number: &str,
+        condition: Option<String>,
+    ) -> Result<Vec<Arrived>, DeskError> {
+        let expected = self.jobs_of_parcel(tracking_number).await?;
+        if let Some(other) = expected.iter().find(|stored| !self.is_own_site(&stored.job)) {
+            let job = Box::new(other.job.key.clone());
+            return Err(DeskError::OtherSite { job, location: other.job.location.clone() });
+        }
+        let mut arrived = Vec::new();
+        for stored in expected {
+            let before = known_parcel(&stored.job.parcels, tracking_number).cloned();
+            let what = Happening::ParcelReceived {
+                tracking_number: tracking_number.to_owned(),
+                station: self.parts.station.clone(),
+                condition: condition.clone(),
+            };
+            arrived.push(Arrived { stored: self.tell(caller, &stored.job.key, what).await?, before });
+        }
+        Ok(arrived)
+    }
+
+    /// The active jobs that a parcel belongs to: by its number, or by its number with a suffix.
+    async fn jobs_of_parcel(&self, tracking_number: &str) -> Result<Vec<Stored>, DeskError> {
+        let suffixed = (1..=SUFFIX_MAX).map(|n| format!("{tracking_number}-{n}"));
+        let mut found: Vec<Stored> = Vec::new();
+        for number in std::iter::once(tracking_number.to_owned()).chain(suffixed) {
+            let rows = self.parts.jobs.active_jobs_of_parcel(&number).await.map_err(LookError::Store)?;
+            for stored in rows.iter().map(row::read) {
+                let stored = stored?;
+                if !found.iter().any(|known| known.job.key == stored.job.key) {
+                    found.push(stored);
+                }
+            }
+        }
+        if found.is_empty() {
+            let tracking_number = tracking_number.to_owned();
+            return Err(DeskError::UnknownParcel { tracking_number });
+        }
+        Ok(found)
+    }
+
+    /// A parcel is empty: what is not booked by now did not come with it.
+    ///
+    /// # Errors
+    /// When drives are missing and nobody says why.
+    pub async fn unpack(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        tracking_number: &str,
+        shortfall_reason: Option<String>,
+    ) -> Result<Stored, ChangeError> {
+        let tracking_number = tracking_number.to_owned();
+        self.tell(caller, key, Happening::ParcelUnpacked { tracking_number, shortfall_reason }).await
+    }
+
+    /// The active job that has this drive.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn find_drive(&self, drive_id: &DriveId) -> Result<Option<Stored>, LookError> {
+        let found = self.parts.jobs.active_job_of_drive(drive_id).await.map_err(LookError::Store)?;
+        found.as_ref().map(row::read).transpose()
+    }
+
+    /// Books a drive in that was scanned. With a job (the parcel's) it must be that job's; without one it is looked up.
+    ///
+    /// # Errors
+    /// When it belongs to another job or to none, or to another site.
+    pub async fn scan(
+        &self,
+        caller: &Caller,
+        drive_id: &DriveId,
+        job: Option<&JobKey>,
+        slot: Option<String>,
+    ) -> Result<Stored, DeskError> {
+        let owner = self.find_drive(drive_id).await?;
+        let stored = match (owner, job) {
+            (Some(owner), Some(key)) if owner.job.key != *key => return Err(other_job(drive_id, owner.job)),
+            (Some(owner), _) => owner,
+            (None, Some(key)) => self.found(key).await?,
+            (None, None) => return Err(DeskError::UnknownDrive { drive_id: drive_id.clone() }),
+        };
+        let job = stored.job;
+        if !self.is_own_site(&job) {
+            return Err(DeskError::OtherSite { job: Box::new(job.key), location: job.location });
+        }
+        let what = Happening::DriveReceived {
+            drive_id: drive_id.clone(),
+            station: self.parts.station.clone(),
+            slot,
+        };
+        Ok(self.tell(caller, &job.key, what).await?)
+    }
+
+    /// Books a drive that came with a job's parcel and is nobody's.
+    ///
+    /// # Errors
+    /// When it is on a job's list.
+    pub async fn extra_drive(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+        slot: Option<String>,
+    ) -> Result<Stored, DeskError> {
+        match self.find_drive(drive_id).await? {
+            Some(owner) if owner.job.key != *key => return Err(other_job(drive_id, owner.job)),
+            _ => {}
+        }
+        let station = self.parts.station.clone();
+        let what = Happening::ExtraDrive { drive_id: drive_id.clone(), station, slot };
+        Ok(self.tell(caller, key, what).await?)
+    }
+
+    /// Gives a drive to the bay that it was put into, when label, device and bay agree.
+    ///
+    /// # Errors
+    /// When they do not: all three are told. When the bay is another drive's, or no work may begin on this one.
+    pub async fn assign(&self, caller: &Caller, seen: &ThreeWay) -> Result<Stored, DeskError> {
+        let ThreeWay { label, device, bay } = seen;
+        if label != device {
+            let (label, device, bay) = (label.clone(), device.clone(), bay.clone());
+            return Err(DeskError::Mismatch { label, device, bay });
+        }
+        let owner = self.find_drive(label).await?;
+        let owner = owner.ok_or_else(|| DeskError::UnknownDrive { drive_id: label.clone() })?;
+        if let Some(occupant) = self.occupant(bay, label).await? {
+            return Err(DeskError::BayTaken { bay: bay.clone(), occupant });
+        }
+        let station = self.parts.station.clone();
+        let what = Happening::DriveAssigned { drive_id: label.clone(), station, bay: bay.clone() };
+        Ok(self.tell(caller, &owner.job.key, what).await?)
+    }
+
+    /// Another drive that is booked in that bay.
+    async fn occupant(&self, bay: &str, but: &DriveId) -> Result<Option<DriveId>, LookError> {
+        let is_in =
+            |placed: &&PlacedDrive| placed.drive.bay.as_deref() == Some(bay) && placed.drive.drive_id != *but;
+        let mut after = None;
+        loop {
+            let station = Some(self.parts.station.as_str());
+            let drives = self.parts.jobs.active_drives(station, after.as_ref(), DRIVES_PAGE).await;
+            let drives = drives.map_err(LookError::Store)?;
+            if let Some(found) = drives.iter().find(is_in) {
+                return Ok(Some(found.drive.drive_id.clone()));
+            }
+            let Some(last) = drives.last() else { return Ok(None) };
+            after = Some(last.drive.drive_id.clone());
+        }
+    }
+
+    /// No work may begin on a drive; what runs stops.
+    ///
+    /// # Errors
+    /// When the drive is not here, or no reason is given.
+    pub async fn hold(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+        reason: &str,
+    ) -> Result<Stored, ChangeError> {
+        let reason = reason.to_owned();
+        self.tell(caller, key, Happening::DriveHeld { drive_id: drive_id.clone(), reason }).await
+    }
+
+    /// Work on a drive may go on.
+    ///
+    /// # Errors
+    /// When the job does not have it.
+    pub async fn resume(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+    ) -> Result<Stored, ChangeError> {
+        self.tell(caller, key, Happening::DriveResumed { drive_id: drive_id.clone() }).await
+    }
+
+    /// A drive left its bay, or its box, for the shelf.
+    ///
+    /// # Errors
+    /// When it is not here.
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+        slot: Option<String>,
+    ) -> Result<Stored, ChangeError> {
+        self.tell(caller, key, Happening::DriveReleased { drive_id: drive_id.clone(), slot }).await
+    }
+
+    /// Puts a drive into the box that goes back.
+    ///
+    /// # Errors
+    /// When it is another job's: which one is told. When it is held, or the job is not ready for packing.
+    pub async fn pack(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+        label: &str,
+    ) -> Result<Stored, DeskError> {
+        let what = Happening::DrivePacked { drive_id: drive_id.clone(), label: label.to_owned() };
+        match self.tell(caller, key, what).await {
+            Err(ChangeError::Refused(Refusal::UnknownDrive { .. })) => {
+                Err(match self.find_drive(drive_id).await? {
+                    Some(owner) => other_job(drive_id, owner.job),
+                    None => DeskError::UnknownDrive { drive_id: drive_id.clone() },
+                })
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// The box went to the carrier.
+    ///
+    /// # Errors
+    /// When drives are missing in it: which, and where they are. When its papers are incomplete.
+    pub async fn ship(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        package: ReturnPackage,
+    ) -> Result<Stored, ChangeError> {
+        self.tell(caller, key, Happening::ReturnBooked(package)).await
+    }
+
+    /// A drive of the list did not come.
+    ///
+    /// # Errors
+    /// When it is here.
+    pub async fn never_received(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+    ) -> Result<Stored, ChangeError> {
+        self.tell(caller, key, Happening::DriveMissing { drive_id: drive_id.clone() }).await
+    }
+}
+
+fn other_job(drive_id: &DriveId, owner: Job) -> DeskError {
+    DeskError::OtherJob { drive_id: drive_id.clone(), other: Box::new(owner.key) }
+}

@@ -1,0 +1,271 @@
+//! A ledger that fails at one of its changes, before or after the commit; then the process is started again and
+//! the request repeated. Wherever it fails, the end is the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use jobs::{ChangeError, Changes, DeskError, Jobs, KeyError};
+use ledger::{
+    Applied, ApplyError, Change, DueTimer, Fault, FaultKind, JobFilter, JobPage, JobRow, OfficeError,
+    PlacedDrive, SqliteLedger, StoredReply,
+};
+use model::DriveId;
+use model::job::{Happening, Job, JobKey, JobState, RunLogs};
+use model::status::DriveStatus;
+
+use super::house::*;
+
+/// Passes everything on, but for one change.
+struct Failing {
+    inner: Arc<SqliteLedger>,
+    /// Changes left until the one that fails.
+    left: AtomicUsize,
+    after_commit: bool,
+}
+
+fn power_cut() -> ApplyError {
+    let source = Arc::new(std::io::Error::other("power cut"));
+    ApplyError::Fault(Fault { kind: FaultKind::Unreachable, source })
+}
+
+#[async_trait]
+impl ledger::Jobs for Failing {
+    async fn apply(&self, change: &Change) -> Result<Applied, ApplyError> {
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        if left != 0 {
+            return self.inner.apply(change).await;
+        }
+        if self.after_commit {
+            self.inner.apply(change).await?;
+        }
+        Err(power_cut())
+    }
+
+    async fn job(&self, key: &JobKey) -> Result<Option<JobRow>, OfficeError> {
+        self.inner.job(key).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter, after: Option<i64>, limit: u32) -> Result<JobPage, OfficeError> {
+        self.inner.jobs(filter, after, limit).await
+    }
+
+    async fn active_job_of_drive(&self, drive_id: &DriveId) -> Result<Option<JobRow>, OfficeError> {
+        self.inner.active_job_of_drive(drive_id).await
+    }
+
+    async fn active_jobs_of_parcel(&self, tracking_number: &str) -> Result<Vec<JobRow>, OfficeError> {
+        self.inner.active_jobs_of_parcel(tracking_number).await
+    }
+
+    async fn active_drives(
+        &self,
+        station: Option<&str>,
+        after: Option<&DriveId>,
+        limit: u32,
+    ) -> Result<Vec<PlacedDrive>, OfficeError> {
+        self.inner.active_drives(station, after, limit).await
+    }
+
+    async fn due_timers(&self, at_unix_ms: i64, limit: u32) -> Result<Vec<DueTimer>, OfficeError> {
+        self.inner.due_timers(at_unix_ms, limit).await
+    }
+
+    async fn reply(&self, caller: &str, key: &str) -> Result<Option<StoredReply>, OfficeError> {
+        self.inner.reply(caller, key).await
+    }
+
+    async fn forget_expired_replies(&self) -> Result<u64, OfficeError> {
+        self.inner.forget_expired_replies().await
+    }
+}
+
+/// The requests of a job's life, in order.
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Put,
+    Ship,
+    Parcel,
+    Scan(&'static str),
+    Unpack,
+    Assign(&'static str, &'static str),
+    Start(&'static str),
+    Key(&'static str, &'static str),
+    Progress(&'static str),
+    Hold(&'static str),
+    Resume(&'static str),
+    Stop(&'static str),
+    Cancel,
+    End(&'static str, DriveStatus),
+    Pack(&'static str),
+    Return(u32),
+}
+
+const LIFE: &[Request] = &[
+    Request::Put,
+    Request::Ship,
+    Request::Parcel,
+    Request::Scan("D1"),
+    Request::Scan("D2"),
+    Request::Unpack,
+    Request::Assign("D1", "1"),
+    Request::Key("D1", "1"),
+    Request::Start("D1"),
+    Request::Progress("D1"),
+    Request::Hold("D1"),
+    Request::Stop("D1"),
+    Request::Resume("D1"),
+    Request::Start("D1"),
+    Request::Assign("D2", "2"),
+    Request::Start("D2"),
+    Request::End("D1", DriveStatus::CompletedWithErrors),
+    Request::Cancel,
+    Request::Stop("D2"),
+    Request::Pack("D1"),
+    Request::Pack("D2"),
+    Request::Return(2),
+];
+
+/// Sends one; true when the ledger failed under it and it has to be sent again.
+async fn send(jobs: &Jobs, request: Request) -> bool {
+    let job = key("a");
+    let result: Result<(), ChangeError> = match request {
+        Request::Put => jobs
+            .create(&customer(), import("a", &["D1", "D2", "D3"]), passwords(&["D1", "D2", "D3"]))
+            .await
+            .map(drop),
+        Request::Ship => jobs.update(&customer(), &job, ship()).await.map(drop),
+        Request::Cancel => {
+            let cancel = Changes { cancel: true, ..Changes::default() };
+            jobs.update(&customer(), &job, cancel).await.map(drop)
+        }
+        Request::Parcel => change(jobs.receive_package(&clerk(), "T-a", None).await.map(drop)),
+        Request::Scan(serial) => change(jobs.scan(&clerk(), &id(serial), None, None).await.map(drop)),
+        Request::Unpack => jobs.unpack(&clerk(), &job, "T-a", Some("torn".to_owned())).await.map(drop),
+        Request::Assign(serial, slot) => change(jobs.assign(&clerk(), &seen(serial, slot)).await.map(drop)),
+        Request::Start(serial) => jobs.drive_started(&bay(), &job, &id(serial), None).await.map(drop),
+        Request::Key(serial, slot) => match jobs.release_key(&bay(), &job, &id(serial), slot, None).await {
+            Ok(_) => Ok(()),
+            Err(KeyError::Change(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        },
+        Request::Progress(serial) => {
+            jobs.drive_progress(&bay(), &job, &id(serial), (30, 3), None).await.map(drop)
+        }
+        Request::Hold(serial) => jobs.hold(&clerk(), &job, &id(serial), "why").await.map(drop),
+        Request::Resume(serial) => jobs.resume(&clerk(), &job, &id(serial)).await.map(drop),
+        Request::Stop(serial) => jobs.drive_stopped(&bay(), &job, &id(serial), None).await.map(drop),
+        Request::End(serial, status) => {
+            jobs.drive_ended(&bay(), &job, &id(serial), (status, 9, RunLogs::default()), None).await.map(drop)
+        }
+        Request::Pack(serial) => change(jobs.pack(&clerk(), &job, &id(serial), "K-1").await.map(drop)),
+        Request::Return(count) => jobs.ship(&clerk(), &job, parcel_back(count)).await.map(drop),
+    };
+    match result {
+        Ok(()) => false,
+        Err(ChangeError::Save(_)) => true,
+        Err(error) => panic!("{request:?}: {error}"),
+    }
+}
+
+fn change(result: Result<(), DeskError>) -> Result<(), ChangeError> {
+    result.map_err(|error| match error {
+        DeskError::Change(error) => error,
+        error => panic!("{error}"),
+    })
+}
+
+/// The life of a job with a power cut at the `at`-th change; what is left of it, and whether there was one.
+async fn live(at: usize, after_commit: bool) -> (Job, Vec<String>, bool) {
+    let house = House::new().await;
+    let failing = Failing { inner: house.ledger.clone(), left: AtomicUsize::new(at), after_commit };
+    let mut jobs = house.jobs_over(Arc::new(failing));
+    let mut was_cut = false;
+    for request in LIFE {
+        if send(&jobs, *request).await {
+            was_cut = true;
+            // The process is gone with whatever it meant to do.
+            jobs = house.jobs();
+            house.heard.take();
+            let stored = jobs.get(&key("a")).await.unwrap();
+            let reconciled = jobs.reconcile().await.unwrap();
+            let standing = stored.map_or(0, |stored| stored.job.standing_actions().len());
+            assert_eq!(reconciled.ready + reconciled.stopped, standing);
+            assert_eq!(house.heard.take().len(), standing);
+            assert!(!send(&jobs, *request).await, "the ledger fails once");
+        }
+    }
+    let job = jobs.get(&key("a")).await.unwrap().unwrap().job;
+    (job, house.custody(&key("a")).await, was_cut)
+}
+
+/// Entries without those that a repetition adds truthfully: a bay that starts, stops or asks for a key twice has
+/// done so twice, and a PUT sent twice replaces the job by itself.
+fn without_repeats(entries: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = entries.into_iter().filter(|entry| !entry.contains("job.replaced")).collect();
+    kept.dedup();
+    kept
+}
+
+#[tokio::test]
+async fn wherever_the_ledger_fails_the_repeated_request_leads_to_the_same_end() {
+    let (expected, entries, _) = live(usize::MAX, false).await;
+    assert_eq!(expected.state, JobState::Completed, "cancelled in the end");
+    let entries = without_repeats(entries);
+    let mut cuts = 0;
+    for at in 0.. {
+        let mut was_any = false;
+        for after_commit in [false, true] {
+            let (job, custody, was_cut) = live(at, after_commit).await;
+            assert_eq!(job, expected, "cut at change {at}, after the commit: {after_commit}");
+            assert_eq!(
+                without_repeats(custody),
+                entries,
+                "cut at change {at}, after the commit: {after_commit}"
+            );
+            was_any |= was_cut;
+        }
+        if !was_any {
+            break;
+        }
+        cuts += 1;
+    }
+    assert_eq!(cuts, LIFE.len(), "every request changes the ledger once, and each was cut");
+}
+
+#[tokio::test]
+async fn a_timer_whose_change_failed_fires_again() {
+    let house = House::new().await;
+    shipped(&house.jobs(), "a", &["D1"]).await;
+    house.later(14);
+    for after_commit in [false, true] {
+        let failing = Failing { inner: house.ledger.clone(), left: AtomicUsize::new(0), after_commit };
+        let fired = house.jobs_over(Arc::new(failing)).fire_due_timers().await.unwrap();
+        assert_eq!((fired.fired, fired.failed), (0, 1));
+    }
+    assert_eq!(
+        house.jobs().fire_due_timers().await.unwrap().fired,
+        0,
+        "the second was saved before it failed"
+    );
+    let job = house.jobs().get(&key("a")).await.unwrap().unwrap().job;
+    assert!(job.timers.contains_key(&model::job::TimerKind::NoReply));
+}
+
+#[tokio::test]
+async fn a_start_tells_the_bays_what_was_saved_and_perhaps_never_said() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1", "D2"]).await;
+    for (serial, slot) in [("D1", "1"), ("D2", "2")] {
+        jobs.assign(&clerk(), &seen(serial, slot)).await.unwrap();
+        jobs.drive_started(&bay(), &key("a"), &id(serial), None).await.unwrap();
+    }
+    jobs.tell(&clerk(), &key("a"), Happening::DriveHeld { drive_id: id("D2"), reason: "why".to_owned() })
+        .await
+        .unwrap();
+    house.heard.take();
+    let reconciled = house.jobs().reconcile().await.unwrap();
+    assert_eq!((reconciled.ready, reconciled.stopped, reconciled.unreadable), (1, 1, 0));
+    assert_eq!(house.heard.take(), ["ready D1", "stop D2"]);
+}

@@ -1,0 +1,107 @@
+//! Keys: who gets one, when, and that it is nowhere else.
+
+use jobs::{Caller, ChangeError, Changes, Jobs, KeyError};
+use keys::Secret;
+use ledger::{Claims as _, Outbox as _};
+use model::job::{Happening, JobState};
+
+use super::house::*;
+
+async fn is_refused(jobs: &Jobs, serial: &str, slot: &str) -> bool {
+    let answer = jobs.release_key(&bay(), &key("a"), &id(serial), slot, None).await;
+    matches!(answer, Err(KeyError::NotForThisBay { .. }))
+}
+
+#[tokio::test]
+async fn a_key_is_released_only_for_the_drive_that_was_given_to_that_bay() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1", "D2"]).await;
+    assert!(is_refused(&jobs, "D1", "1").await, "on the shelf");
+    jobs.assign(&clerk(), &seen("D1", "1")).await.unwrap();
+    assert!(is_refused(&jobs, "D1", "2").await, "in another bay");
+    assert!(is_refused(&jobs, "D2", "1").await, "another drive of the job");
+    assert!(is_refused(&jobs, "D9", "1").await, "no drive of the job");
+    let secret = jobs.release_key(&bay(), &key("a"), &id("D1"), "1", None).await.unwrap();
+    assert!(secret.matches(PASSWORD.as_bytes()));
+
+    jobs.hold(&clerk(), &key("a"), &id("D1"), "credential").await.unwrap();
+    assert!(is_refused(&jobs, "D1", "1").await, "on hold");
+    jobs.resume(&clerk(), &key("a"), &id("D1")).await.unwrap();
+    jobs.tell(&clerk(), &key("a"), Happening::JobFaulted { reason: "flood".to_owned() }).await.unwrap();
+    assert!(is_refused(&jobs, "D1", "1").await, "the job is faulted");
+    jobs.tell(&clerk(), &key("a"), Happening::JobPutBack { to: JobState::Received }).await.unwrap();
+    jobs.update(&customer(), &key("a"), Changes { cancel: true, ..Changes::default() }).await.unwrap();
+    assert!(is_refused(&jobs, "D1", "1").await, "cancelled");
+
+    let releases =
+        |entries: Vec<String>| entries.into_iter().filter(|entry| entry.contains("key.")).collect::<Vec<_>>();
+    assert_eq!(releases(house.custody(&key("a")).await), ["service:bays key.released D1"]);
+}
+
+#[tokio::test]
+async fn a_key_is_not_released_under_a_claim_that_is_lost() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1"]).await;
+    jobs.assign(&clerk(), &seen("D1", "1")).await.unwrap();
+    let lease = std::time::Duration::from_secs(60);
+    let claim = house.ledger.claim_drive(STATION, lease).await.unwrap().expect("the drive waits for work");
+    assert_eq!(claim.drive_id, id("D1"));
+    let got = jobs.release_key(&bay(), &key("a"), &id("D1"), "1", Some(claim.clone())).await;
+    assert!(got.is_ok());
+    house.ledger.release(&claim).await.unwrap();
+    let lost = jobs.release_key(&bay(), &key("a"), &id("D1"), "1", Some(claim)).await;
+    assert!(matches!(lost, Err(KeyError::Change(ChangeError::ClaimLost { .. }))));
+}
+
+#[tokio::test]
+async fn the_customer_gets_all_keys_and_each_release_is_on_the_chain() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    shipped(&jobs, "a", &["D1", "D2"]).await;
+    let released = jobs.bitlocker_keys(&customer(), &key("A")).await.unwrap();
+    assert!(released.iter().all(|(_, secret)| secret.matches(PASSWORD.as_bytes())) && released.len() == 2);
+    let custody = house.custody(&key("a")).await;
+    let expected = ["token:customer key.released D1", "token:customer key.released D2"];
+    assert_eq!(custody.get(custody.len() - 2..).unwrap(), expected);
+    assert!(matches!(
+        jobs.bitlocker_keys(&customer(), &key("none")).await,
+        Err(KeyError::Change(ChangeError::NotFound(_)))
+    ));
+}
+
+#[tokio::test]
+async fn a_better_key_takes_the_place_of_one_that_did_not_open() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1"]).await;
+    let better = Secret::from_text("better".to_owned());
+    jobs.keep_key(&customer(), &key("a"), &id("D1"), &better, None).await.unwrap();
+    let released = jobs.bitlocker_keys(&customer(), &key("a")).await.unwrap();
+    assert!(released[0].1.matches(b"better"));
+    let refused = jobs.keep_key(&customer(), &key("a"), &id("D9"), &better, None).await;
+    assert!(matches!(refused, Err(ChangeError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_planted_password_is_nowhere_but_in_the_answer() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    let stored = arrived(&jobs, "a", &["D1"]).await;
+    jobs.assign(&clerk(), &seen("D1", "1")).await.unwrap();
+    jobs.release_key(&bay(), &key("a"), &id("D1"), "1", None).await.unwrap();
+    let planted = PASSWORD.as_bytes();
+    let has = |bytes: &[u8]| bytes.windows(planted.len()).any(|window| window == planted);
+    assert!(!has(format!("{stored:?}").as_bytes()) && !has(&serde_json::to_vec(&stored.job).unwrap()));
+    for event in house.ledger.events(0, 1_000).await.unwrap() {
+        assert!(!has(format!("{event:?}").as_bytes()));
+    }
+    let caller = Caller::new("c", vec![]);
+    let refused = jobs.release_key(&caller, &key("a"), &id("D2"), "1", None).await.err().unwrap();
+    assert!(!has(format!("{refused:?} {refused}").as_bytes()));
+    for file in std::fs::read_dir(house.folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        assert!(!path.is_file() || !has(&std::fs::read(&path).unwrap()), "{}", path.display());
+    }
+}

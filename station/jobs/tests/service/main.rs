@@ -1,0 +1,9 @@
+//! The service over a real SQLite ledger and a real vault, with a clock that tests move and bays that listen.
+//!
+//! `story`: what the desk, the customer and the bays do. `guarded`: keys. `crash`: a ledger that fails at each
+//! of its changes, before or after the commit, and requests that are then repeated.
+
+mod crash;
+mod guarded;
+mod house;
+mod story;
