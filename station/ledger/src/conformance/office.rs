@@ -8,6 +8,7 @@ mod claims;
 mod custody;
 mod events;
 mod lists;
+mod storms;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use claims::*;
 pub use custody::*;
 pub use events::*;
 pub use lists::*;
+pub use storms::*;
 
 use crate::{ApplyError, Change, DriveRow, EventDraft, JobRow, JobWrite, Ledger, SealedSecret, Timer};
 
@@ -91,6 +93,9 @@ macro_rules! office_conformance_suite {
             a_web_hook_is_taken_by_one_and_moves_on
             a_web_hook_that_failed_waits
             a_web_hook_that_was_changed_is_not_moved_by_an_old_delivery
+            a_change_that_is_given_up_is_there_whole_or_not_at_all
+            whatever_is_done_at_once_ends_well
+            random_changes_come_to_the_same_as_without_a_store
         }
     };
     (@each ($store:expr); $($name:ident)+) => {

@@ -1,7 +1,7 @@
 //! Web-hooks: made, changed, taken by the one who delivers, moved on.
 //!
 //! Taking a hook puts its next try into the future; that time is the lease, and together with the
-//! position it is what a delivery is held against.
+//! position and the count of attempts it is what a delivery is held against.
 
 use std::time::Duration;
 
@@ -139,9 +139,14 @@ pub(super) async fn delivered(
     let now = super::now(connection).await?;
     let query = sqlx::query(
         "UPDATE hooks SET position = $1, attempts = 0, last_error = NULL, next_try_unix_ms = $2 \
-         WHERE id = $3 AND position = $4 AND next_try_unix_ms = $5 AND position <= $1",
-    );
-    let query = query.bind(position).bind(now).bind(&hook.id).bind(hook.position).bind(hook.next_try_unix_ms);
+         WHERE id = $3 AND position = $4 AND next_try_unix_ms = $5 AND attempts = $6 AND position <= $1",
+    )
+    .bind(position)
+    .bind(now)
+    .bind(&hook.id)
+    .bind(hook.position)
+    .bind(hook.next_try_unix_ms)
+    .bind(i64::from(hook.attempts));
     Ok(query.execute(connection).await.map_err(Fault::of)?.rows_affected() > 0)
 }
 
@@ -156,13 +161,14 @@ pub(super) async fn failed(
     let why: String = why.chars().filter(|c| *c != '\0').take(ERROR_CHARS_MAX).collect();
     let query = sqlx::query(
         "UPDATE hooks SET attempts = attempts + 1, next_try_unix_ms = $1, last_error = $2 \
-         WHERE id = $3 AND position = $4 AND next_try_unix_ms = $5",
+         WHERE id = $3 AND position = $4 AND next_try_unix_ms = $5 AND attempts = $6",
     )
     .bind(now.saturating_add(milliseconds(after)))
     .bind(why)
     .bind(&hook.id)
     .bind(hook.position)
-    .bind(hook.next_try_unix_ms);
+    .bind(hook.next_try_unix_ms)
+    .bind(i64::from(hook.attempts));
     Ok(query.execute(connection).await.map_err(Fault::of)?.rows_affected() > 0)
 }
 

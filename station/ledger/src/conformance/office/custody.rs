@@ -1,25 +1,20 @@
 //! The chain of what was done.
 
-use ::custody::{Head, Row, link};
+use ::custody::{Head, Row, Verifier};
 
 use super::*;
 use crate::StoredCheckpoint;
 
-/// Each row after the one before, from the start to the head.
-fn assert_chain(chain: &str, rows: &[Row], head: &Head) {
-    let mut walked = Head::start(chain);
+/// As the nightly verification reads it, from the start to the head.
+pub(super) fn assert_chain(chain: &str, rows: &[Row], head: &Head) {
+    let mut verifier = Verifier::new(chain, Vec::new()).expect("no checkpoint contradicts another");
     for row in rows {
-        let entry = row.entry().expect("the bytes of an entry");
-        assert_eq!((entry.chain.as_str(), entry.no, row.no), (chain, walked.no + 1, walked.no + 1));
-        let hash = link(&walked.hash, &entry.digest());
-        assert_eq!(row.hash, hash, "entry {}", row.no);
-        walked = Head { chain: chain.to_owned(), no: row.no, hash };
-        assert_eq!(*row, Row::of(&entry, &walked));
+        verifier.push(row).unwrap_or_else(|broken| panic!("{chain}: {broken}"));
     }
-    assert_eq!(walked, *head);
+    verifier.finish(head).unwrap_or_else(|broken| panic!("{chain}: {broken}"));
 }
 
-async fn whole_chain(ledger: &dyn Ledger, chain: &str) -> Vec<Row> {
+pub(super) async fn whole_chain(ledger: &dyn Ledger, chain: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     loop {
         let last = rows.last().map_or(0, |row| row.no);
