@@ -335,6 +335,11 @@ impl PublicKeys {
         self
     }
 
+    /// Whether the key of that id is among them.
+    pub fn contains(&self, id: SignerId) -> bool {
+        self.find(id).is_some()
+    }
+
     fn find(&self, id: SignerId) -> Option<&PublicKey> {
         self.0.iter().find(|key| key.id == id)
     }

@@ -15,7 +15,7 @@
 //!   entry that was saved before: to the customer, or for the drive that a bay has seen.
 //!
 //! To change what the customer's API does open `order`; the desk's, `desk`; a bay's, `bay`; timers and restarts,
-//! `clock`; what is written into custody and events, `record`; how a job becomes a row, `row`; keys, `secrets`.
+//! `clock`; what is written into custody and events, `record`; how a job becomes a row, `row`; keys, `secrets`; the chain as a whole, [`watch`].
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +30,7 @@ mod row;
 mod secrets;
 mod service;
 mod site;
+pub mod watch;
 
 pub use bay::{Bays, NoBays};
 pub use caller::{Caller, ReplyMaker};
