@@ -14,7 +14,7 @@ use rig::pack::volume::{self, Mounted};
 use rig::{process, setup};
 
 use crate::mutation::Seed;
-use crate::targets::{COMPACT_BYTES, RECOVERY_PASSWORD, regions};
+use crate::targets::{self, COMPACT_BYTES, RECOVERY_PASSWORD, regions};
 
 pub use customer::{frozen_work, inputs};
 
@@ -29,6 +29,26 @@ pub fn bitlocker() -> Vec<Seed> {
 /// Sealed metadata of one volume, which costs one key derivation a run.
 pub fn sealed() -> Vec<Seed> {
     vec![Seed::new("sealed metadata", formatter(Method::AesXts256).sealed_metadata())]
+}
+
+/// The entries of a chain, a seed each.
+pub fn custody_entry() -> Vec<Seed> {
+    targets::custody::entries().into_iter().map(|bytes| Seed::new("custody entry", bytes)).collect()
+}
+
+/// The export of a chain.
+pub fn custody_export() -> Vec<Seed> {
+    vec![Seed::new("custody export", targets::custody::export())]
+}
+
+/// A customer's proof.
+pub fn custody_proof() -> Vec<Seed> {
+    vec![Seed::new("custody proof", targets::custody::proof())]
+}
+
+/// A sealed secret.
+pub fn sealed_secret() -> Vec<Seed> {
+    vec![Seed::new("sealed secret", targets::sealed_secret::sealed_bytes())]
 }
 
 /// A volume that mkntfs and ntfs-3g made, if they can here, and one of the shared fixtures, if it is there.

@@ -47,3 +47,23 @@ fn mutated_frozen_works_are_refused_or_right() {
 fn mutated_datasets_drivesets_and_plans_are_refused_or_right() {
     run(&Target { name: "inputs", run: targets::inputs }, &seeds::inputs(), 20_000);
 }
+
+#[test]
+fn mutated_custody_entries_are_refused_or_right() {
+    run(&Target { name: "custody_entry", run: targets::custody_entry }, &seeds::custody_entry(), 20_000);
+}
+
+#[test]
+fn mutated_custody_exports_are_refused_or_right() {
+    run(&Target { name: "custody_export", run: targets::custody_export }, &seeds::custody_export(), 4_000);
+}
+
+#[test]
+fn mutated_custody_proofs_are_refused_or_right() {
+    run(&Target { name: "custody_proof", run: targets::custody_proof }, &seeds::custody_proof(), 4_000);
+}
+
+#[test]
+fn mutated_sealed_secrets_are_refused_or_right() {
+    run(&Target { name: "sealed_secret", run: targets::sealed_secret }, &seeds::sealed_secret(), 10_000);
+}
