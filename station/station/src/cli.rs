@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use proof::secrets::SecretFiles;
 
+use crate::ledger_source::LedgerSource;
+
 /// Takes shipped drives into a storage account.
 #[derive(Debug, Parser)]
 #[command(name = "station", version, about, after_help = EXIT_CODES)]
@@ -55,6 +57,9 @@ pub struct IngestArguments {
     /// [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/drayage, else ~/.local/state/drayage].
     #[arg(long, value_name = "DIR", env = "DRAYAGE_STATE")]
     pub state: Option<PathBuf>,
+    /// Which ledger, when not the state folder's.
+    #[command(flatten)]
+    pub ledger: LedgerSource,
     /// The job's name, part of the logs' names.
     #[arg(long, value_name = "NAME", default_value = "ingest", value_parser = job_name)]
     pub job_name: String,
@@ -165,7 +170,9 @@ mod tests {
 
     #[test]
     fn no_argument_takes_a_secret() {
-        for forbidden in ["--key", "--sas", "--password", "--recovery-password", "--credential"] {
+        for forbidden in
+            ["--key", "--sas", "--password", "--recovery-password", "--credential", "--ledger-url"]
+        {
             let tried = Cli::try_parse_from([
                 "station", "ingest", "--drive", "d", "--job", "j", "--to", "u", forbidden, "secret",
             ]);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use azure::{Account, AccountConfig, Endpoint};
 use indicatif::{DecimalBytes, HumanCount, HumanDuration};
-use ledger::SqliteLedger;
 use manifest::JobEntry;
 use model::Exit;
 use model::drive::{Phase, Suspension};
@@ -73,7 +72,7 @@ async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
     let account = Account::new(config).map_err(Failure::usage)?;
     let state = state::folder(arguments.state.as_deref()).map_err(Failure::usage)?;
     state::create(&state).map_err(Failure::usage)?;
-    let ledger = SqliteLedger::open(&state.join("ledger.sqlite")).await.map_err(Failure::fatal)?;
+    let ledger = arguments.ledger.open(&state).await?;
     let device = match Device::open(&arguments.drive) {
         Ok(device) => device,
         Err(refusal) => {
@@ -92,7 +91,7 @@ async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
         job_name: arguments.job_name.clone(),
         account,
         destination,
-        ledger: Arc::new(ledger),
+        ledger,
         logs_dir,
         buffer_bytes: arguments.buffer_mib as usize * (1 << 20),
         digests: Arc::new(DigestPool::start(worker_count).map_err(Failure::fatal)?),

@@ -9,6 +9,7 @@ mod console;
 mod exit;
 mod ingest;
 mod inspect;
+mod ledger_source;
 mod state;
 
 use std::process::ExitCode;
