@@ -54,6 +54,8 @@ pub use words::{DriveState, IdentityKind, JobState, JobType, KekType, LogLevel, 
 
 /// Most drives of one job: azure-import-export.md §4.5.
 pub const DRIVES_MAX: usize = 10;
+/// Most parcels, and most extra drives, of one job: ten times what a job's own drives could need, and bounded.
+pub const RECORDS_MAX: usize = 100;
 /// Most bytes of an export's inline list of blobs: azure-import-export.md §4.5.
 pub const INLINE_LIST_BYTES_MAX: usize = 32 * 1_024;
 /// Where logs go unless the customer names another container: azure-import-export.md §4.4.

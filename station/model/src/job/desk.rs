@@ -8,7 +8,7 @@ use super::fields::{ExtraDrive, Hold, JobDrive, Parcel, ReturnPackage};
 use super::refusal::Refusal;
 use super::step::Turn;
 use super::words::{DriveState, JobState, JobType};
-use super::{Action, CopyStatus, DRIVES_MAX, Place, RunLogs};
+use super::{Action, CopyStatus, DRIVES_MAX, Place, RECORDS_MAX, RunLogs};
 use crate::DriveId;
 
 impl Turn {
@@ -22,6 +22,7 @@ impl Turn {
         station: String,
         condition: Option<String>,
     ) -> Result<(), Refusal> {
+        room_for(EventName::ParcelReceived, self.job.parcels.len())?;
         let received_unix_ms = self.at_unix_ms;
         let parcel = Parcel { tracking_number, station, received_unix_ms, condition, unpacked: false };
         self.job.parcels.push(parcel);
@@ -128,6 +129,7 @@ impl Turn {
         if self.job.drive(&drive_id).is_some() {
             return Err(Refusal::ExtraIsListed { drive_id });
         }
+        room_for(EventName::ExtraDrive, self.job.extra_drives.len())?;
         self.job.extra_drives.push(ExtraDrive { drive_id, place: Place::Shelf { station, slot } });
         self.answered()
     }
@@ -337,6 +339,10 @@ impl Turn {
 /// A drive that is not in the right state for that.
 pub(super) fn refused(event: EventName, drive: &JobDrive, advice: &'static str) -> Refusal {
     Refusal::DriveState { event, drive_id: drive.drive_id.clone(), state: drive.state, advice }
+}
+
+fn room_for(event: EventName, there: usize) -> Result<(), Refusal> {
+    if there < RECORDS_MAX { Ok(()) } else { Err(Refusal::Full { event }) }
 }
 
 /// A reason with words in it.

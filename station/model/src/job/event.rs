@@ -257,6 +257,61 @@ impl Happening {
     }
 }
 
+impl Happening {
+    /// Everything in it that somebody typed or scanned, and whether it may be empty.
+    pub(super) fn texts(&self) -> Vec<(&str, bool)> {
+        match self {
+            Happening::ParcelReceived { tracking_number, station, condition } => {
+                vec![(tracking_number, false), (station, false), (text(condition), true)]
+            }
+            Happening::ParcelUnpacked { tracking_number, shortfall_reason } => {
+                vec![(tracking_number, false), (text(shortfall_reason), true)]
+            }
+            Happening::ParcelReturned { tracking_number } => vec![(tracking_number, false)],
+            Happening::DriveReceived { station, slot, .. } | Happening::ExtraDrive { station, slot, .. } => {
+                vec![(station, false), (text(slot), true)]
+            }
+            Happening::DriveAssigned { station, bay, .. } => vec![(station, false), (bay, false)],
+            Happening::DriveReleased { slot, .. } => vec![(text(slot), true)],
+            Happening::DrivePacked { label, .. } => vec![(label, false)],
+            Happening::ReturnBooked(package) => vec![
+                (&package.carrier_name, true),
+                (&package.tracking_number, true),
+                (&package.ship_date, true),
+            ],
+            Happening::ExportIncomplete { uri } => vec![(uri, false)],
+            Happening::DriveHeld { reason, .. }
+            | Happening::DriveFaulted { reason, .. }
+            | Happening::JobFaulted { reason }
+            | Happening::ReturnImpossible { reason } => vec![(reason, true)],
+            Happening::DriveEnded { logs: RunLogs { verbose, error, manifest }, .. } => {
+                vec![(text(verbose), true), (text(error), true), (text(manifest), true)]
+            }
+            // Judged before, or nothing but ids, numbers and words of ours.
+            Happening::Update(_)
+            | Happening::Replace(_)
+            | Happening::Ship
+            | Happening::Cancel
+            | Happening::Delete
+            | Happening::CustomerAnswered
+            | Happening::DriveMissing { .. }
+            | Happening::DriveUnsupported { .. }
+            | Happening::DriveResumed { .. }
+            | Happening::DrivesDestroyed
+            | Happening::DriveStarted { .. }
+            | Happening::DriveProgress { .. }
+            | Happening::DriveStopped { .. }
+            | Happening::DrivePutBack { .. }
+            | Happening::JobPutBack { .. }
+            | Happening::TimerFired { .. } => Vec::new(),
+        }
+    }
+}
+
+fn text(optional: &Option<String>) -> &str {
+    optional.as_deref().unwrap_or_default()
+}
+
 /// Where a run left its logs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunLogs {

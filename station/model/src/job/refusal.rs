@@ -4,7 +4,7 @@
 
 use super::event::EventName;
 use super::words::{DriveState, JobState};
-use super::{Place, state_advice};
+use super::{Place, RECORDS_MAX, state_advice};
 use crate::DriveId;
 
 /// Why a job does not take an event. The job stays as it was.
@@ -197,6 +197,18 @@ pub enum Refusal {
         "the drives may not be destroyed: report the return as impossible and wait ninety days from then"
     )]
     NotToBeDestroyed,
+    /// A text is empty, too long, or has control characters.
+    #[error("{} has a text that is empty, longer than 1,024 characters or not one line: type it anew", event.as_str())]
+    Text {
+        /// What was asked.
+        event: EventName,
+    },
+    /// The job's record is full.
+    #[error("{} is not possible: the job has {RECORDS_MAX} of these already; put it into quarantine and call the lead", event.as_str())]
+    Full {
+        /// What was asked.
+        event: EventName,
+    },
     /// Somebody must say why.
     #[error("{} needs a reason: say why", event.as_str())]
     ReasonMissing {
@@ -230,6 +242,7 @@ impl Refusal {
             | Refusal::ReturnIncomplete { .. }
             | Refusal::ExportOnly { .. }
             | Refusal::Percent { .. }
+            | Refusal::Text { .. }
             | Refusal::ReasonMissing { .. } => RefusalKind::Invalid,
             Refusal::State { .. }
             | Refusal::DriveState { .. }
@@ -243,6 +256,7 @@ impl Refusal {
             | Refusal::DrivesHere
             | Refusal::ExtraIsListed { .. }
             | Refusal::TooManyDrives { .. }
+            | Refusal::Full { .. }
             | Refusal::NotHere { .. }
             | Refusal::BoxIncomplete { .. }
             | Refusal::AlreadyReturned { .. }

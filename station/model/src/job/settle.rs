@@ -66,9 +66,10 @@ impl Job {
         }
     }
 
-    /// Whether a bay may work on the drive where it lies.
+    /// Whether a bay may work on the drive where it lies: never in a job that is faulted or cancelled.
     pub fn is_workable(&self, drive: &JobDrive) -> bool {
-        matches!(drive.state, DriveState::Received | DriveState::Transferring)
+        matches!(self.state, JobState::Received | JobState::Transferring)
+            && matches!(drive.state, DriveState::Received | DriveState::Transferring)
             && drive.place.bay().is_some()
             && drive.hold.is_none()
             && !self.cancel_requested
@@ -76,21 +77,18 @@ impl Job {
 
     /// What bays must be told as the job stands: after a restart, what was saved and perhaps never done.
     pub fn standing_actions(&self) -> Vec<Action> {
-        let told = |drive: &JobDrive| {
-            let drive_id = drive.drive_id.clone();
-            let from = drive.shown_state();
-            if self.is_workable(drive) && matches!(self.state, JobState::Received | JobState::Transferring) {
-                Some(Action::DriveReady { drive_id })
-            } else if from == DriveState::Transferring
-                && drive.place.bay().is_some()
-                && !self.is_workable(drive)
-            {
-                Some(Action::StopCopy { drive_id })
-            } else {
-                None
-            }
-        };
-        self.drives.iter().filter_map(told).collect()
+        self.drives.iter().filter_map(|drive| self.standing_action(drive)).collect()
+    }
+
+    fn standing_action(&self, drive: &JobDrive) -> Option<Action> {
+        let drive_id = drive.drive_id.clone();
+        let is_running = drive.shown_state() == DriveState::Transferring && drive.place.bay().is_some();
+        let must_stop = self.cancel_requested || drive.hold.is_some() || drive.fault.is_some();
+        match (self.is_workable(drive), is_running && must_stop) {
+            (true, _) => Some(Action::DriveReady { drive_id }),
+            (false, true) => Some(Action::StopCopy { drive_id }),
+            (false, false) => None,
+        }
     }
 
     /// Places of all that came with the job, its own drives and others.

@@ -10,6 +10,15 @@ use super::refusal::Refusal;
 use super::words::{DriveState, JobState, TimerKind};
 use crate::DriveId;
 
+/// Longest text of an event: it becomes part of a row, of custody and of labels.
+const TEXT_CHARS_MAX: usize = 1_024;
+
+fn is_fit(text: &str, may_be_empty: bool) -> bool {
+    (may_be_empty || !text.trim().is_empty())
+        && text.chars().count() <= TEXT_CHARS_MAX
+        && !text.chars().any(char::is_control)
+}
+
 /// A job in the middle of one event.
 pub(super) struct Turn {
     pub(super) job: Job,
@@ -45,6 +54,9 @@ impl Job {
 impl Turn {
     fn admit(&self, what: &Happening) -> Result<(), Refusal> {
         let event = what.name();
+        if what.texts().iter().any(|(text, may_be_empty)| !is_fit(text, *may_be_empty)) {
+            return Err(Refusal::Text { event });
+        }
         match &self.job.return_package {
             _ if self.job.takes(event) => Ok(()),
             Some(package) if event == EventName::ReturnBooked => {

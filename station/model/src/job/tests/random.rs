@@ -92,7 +92,6 @@ fn events() -> impl Strategy<Value = Vec<(u8, Happening)>> {
 }
 
 /// What somebody who sees only the actions believes that the job waits for.
-#[derive(Default)]
 struct Watcher(std::collections::BTreeMap<TimerKind, i64>);
 
 impl Watcher {
@@ -200,10 +199,9 @@ fn check_step(before: &Job, after: &Job) {
     }
 }
 
-fn run(new: NewJob, list: Vec<(u8, Happening)>) {
-    let (mut job, actions) = Job::create(new.accept(&facts()).unwrap(), "customer", 0);
-    let mut watcher = Watcher::default();
-    watcher.see(&job.clone(), &Happening::Ship, 0, &actions);
+fn run(start: Job, list: Vec<(u8, Happening)>) {
+    let mut job = start;
+    let mut watcher = Watcher(job.timers.clone());
     let mut at = 0;
     for (days, what) in list {
         at += i64::from(days) * DAY_MS;
@@ -231,12 +229,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_list_of_events_brings_an_import_out_of_its_rules(list in events()) {
-        run(import(), list);
+    fn no_list_of_events_brings_an_import_out_of_its_rules(from in state(), list in events()) {
+        run(job_in(from).job, list);
     }
 
     #[test]
-    fn no_list_of_events_brings_an_export_out_of_its_rules(list in events()) {
-        run(export(), list);
+    fn no_list_of_events_brings_an_export_out_of_its_rules(unpacks in any::<bool>(), list in events()) {
+        let mut teller = Teller::of(export());
+        teller.ok(Happening::Ship);
+        if unpacks {
+            teller.ok(parcel("T1"));
+            teller.received("E1").received("E2").ok(unpacked("T1", None));
+        }
+        run(teller.job, list);
     }
 }

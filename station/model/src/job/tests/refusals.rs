@@ -33,6 +33,8 @@ pub(super) fn name(refusal: &Refusal) -> &'static str {
         Refusal::EndedOtherwise { .. } => "EndedOtherwise",
         Refusal::WrongPutBack { .. } => "WrongPutBack",
         Refusal::NotToBeDestroyed => "NotToBeDestroyed",
+        Refusal::Text { .. } => "Text",
+        Refusal::Full { .. } => "Full",
         Refusal::ReasonMissing { .. } => "ReasonMissing",
     }
 }
@@ -55,6 +57,8 @@ fn examples() -> Vec<(Teller, Happening, &'static str)> {
     (0..DRIVES_MAX).for_each(|n| {
         full.received(&format!("E{n}"));
     });
+    let mut many_extras = job_in(JobState::Shipping);
+    (0..RECORDS_MAX).for_each(|n| drop(many_extras.ok(extra(&format!("X{n}")))));
     let mut boxed = job_in(JobState::Packaging);
     boxed.packed("D1");
     let mut customers_key = Teller::of(import());
@@ -111,6 +115,12 @@ fn examples() -> Vec<(Teller, Happening, &'static str)> {
         (job_in(JobState::Faulted), Happening::JobPutBack { to: JobState::Packaging }, "WrongPutBack"),
         (job_in(JobState::Packaging), Happening::DrivesDestroyed, "NotToBeDestroyed"),
         (job_in(JobState::Shipping), Happening::JobFaulted { reason: String::new() }, "ReasonMissing"),
+        (
+            job_in(JobState::Packaging),
+            Happening::DrivePacked { drive_id: id("D1"), label: " ".to_owned() },
+            "Text",
+        ),
+        (many_extras, extra("X100"), "Full"),
     ]
 }
 
@@ -140,7 +150,7 @@ fn every_refusal_has_an_example_and_says_what_to_do() {
         seen.insert(expected);
     }
     // As many as `name` has arms: raise it with the enum.
-    assert_eq!(seen.len(), 28);
+    assert_eq!(seen.len(), 30);
 }
 
 #[test]
@@ -152,5 +162,13 @@ fn every_state_that_refuses_an_event_says_what_to_do() {
                 assert!(state_advice(*event, *state).split_whitespace().count() > 3, "{event:?} {state}");
             }
         }
+    }
+}
+
+#[test]
+fn what_was_typed_is_one_line_of_bounded_length() {
+    for reason in ["x".repeat(1_025), "two\nlines".to_owned()] {
+        let refusal = job_in(JobState::Shipping).refused(Happening::JobFaulted { reason });
+        assert_eq!(refusal, Refusal::Text { event: EventName::JobFaulted });
     }
 }
