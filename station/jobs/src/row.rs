@@ -1,7 +1,7 @@
 //! A job as a row: the document is the job, the columns are what is searched for.
 
 use ledger::{DriveRow, JobRow, Timer};
-use model::job::{Job, JobDrive, JobState};
+use model::job::{Job, JobDrive};
 
 use crate::{LookError, Stored};
 
@@ -51,13 +51,12 @@ fn tracking_numbers(job: &Job) -> Vec<String> {
 }
 
 fn drive_row(job: &Job, drive: &JobDrive) -> DriveRow {
-    let is_running = matches!(job.state, JobState::Received | JobState::Transferring);
     DriveRow {
         drive_id: drive.drive_id.clone(),
         state: drive.state.as_str().to_owned(),
         station: drive.place.station().map(str::to_owned),
         bay: drive.place.bay().map(str::to_owned),
-        claimable: is_running && job.is_workable(drive),
+        claimable: job.is_workable(drive),
         document: json(drive),
     }
 }

@@ -3,7 +3,7 @@
 use keys::{CustomerKey, Purpose, Sealed, Secret, Vault};
 use ledger::{Change, Claim, JobWrite, SealedSecret, SecretWrite};
 use model::DriveId;
-use model::job::{EncryptionKey, Job, JobKey, JobState, KekType, Place};
+use model::job::{EncryptionKey, Job, JobKey, KekType, Place};
 
 use crate::record::Deed;
 use crate::service::{TRIES_MAX, Work};
@@ -154,9 +154,8 @@ impl Jobs {
     fn check_bay(&self, job: &Job, seen: &DriveId, bay: &str) -> Result<(), KeyError> {
         let here = Place::Bay { station: self.parts.station.clone(), bay: bay.to_owned() };
         let drive = job.drive(seen);
-        let is_running = matches!(job.state, JobState::Received | JobState::Transferring);
         match drive {
-            Some(drive) if is_running && drive.place == here && job.is_workable(drive) => Ok(()),
+            Some(drive) if drive.place == here && job.is_workable(drive) => Ok(()),
             _ => Err(KeyError::NotForThisBay {
                 drive_id: seen.clone(),
                 bay: bay.to_owned(),

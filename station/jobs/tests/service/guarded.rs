@@ -105,3 +105,37 @@ async fn a_planted_password_is_nowhere_but_in_the_answer() {
         assert!(!path.is_file() || !has(&std::fs::read(&path).unwrap()), "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn a_customers_key_that_this_station_cannot_use_is_refused_clearly() {
+    let house = House::new().await;
+    let customers = || model::job::NewJob {
+        encryption_key: model::job::EncryptionKey {
+            kek_type: model::job::KekType::CustomerManaged,
+            kek_url: Some("https://vault.vault.azure.net/keys/k".to_owned()),
+            kek_vault_resource_id: Some("/subscriptions/S".to_owned()),
+        },
+        ..import("a", &["D1"])
+    };
+    let Err(ChangeError::Invalid(problems)) =
+        house.jobs().create(&customer(), customers(), passwords(&["D1"])).await
+    else {
+        panic!("accepted")
+    };
+    assert_eq!(problems[0].target, "properties.encryptionKey.kekType");
+
+    // Configured, and the vault cannot be asked: nothing is stored, least of all under another key.
+    let jobs = house.jobs_with_customer_keys();
+    let refused = jobs.create(&customer(), customers(), passwords(&["D1"])).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::CustomerKey(_)), "{refused}");
+    assert_eq!(jobs.get(&key("a")).await.unwrap(), None);
+    jobs.create(&customer(), import("a", &["D1"]), passwords(&["D1"])).await.unwrap();
+    let update = model::job::Update {
+        encryption_key: Some(customers().encryption_key),
+        ..model::job::Update::default()
+    };
+    let refused =
+        jobs.update(&customer(), &key("a"), Changes { update, ..Changes::default() }).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::CustomerKey(_)), "{refused}");
+    assert!(jobs.bitlocker_keys(&customer(), &key("a")).await.unwrap()[0].1.matches(PASSWORD.as_bytes()));
+}

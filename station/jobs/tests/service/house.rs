@@ -62,7 +62,15 @@ impl House {
     }
 
     pub fn jobs_over(&self, over: Arc<dyn ledger::Jobs>) -> Jobs {
-        Jobs::new(Parts {
+        Jobs::new(self.parts(over))
+    }
+
+    pub fn jobs_with_customer_keys(&self) -> Jobs {
+        Jobs::new(Parts { customer_keys: true, ..self.parts(self.ledger.clone()) })
+    }
+
+    fn parts(&self, over: Arc<dyn ledger::Jobs>) -> Parts {
+        Parts {
             jobs: over,
             secrets: self.ledger.clone(),
             vault: self.vault.clone(),
@@ -71,7 +79,7 @@ impl House {
             station: STATION.to_owned(),
             sites: sites(),
             customer_keys: false,
-        })
+        }
     }
 
     fn clock(&self) -> Clock {

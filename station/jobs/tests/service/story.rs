@@ -78,6 +78,8 @@ async fn one_parcel_of_several_jobs_is_booked_for_all_of_them() {
         arrived.iter().map(|found| found.stored.job.key.name.as_str()).collect::<Vec<_>>(),
         ["a", "b"]
     );
+    let kept = jobs.receive_package(&answer("777"), "777", None).await.unwrap();
+    assert_eq!(kept.len(), 2, "an answer is kept once for both");
     let again = jobs.receive_package(&clerk(), "777", None).await.unwrap();
     assert!(again.iter().all(|found| found.before.is_some()) && again.len() == 2);
     let unknown = jobs.receive_package(&clerk(), "778", None).await.unwrap_err();
@@ -218,6 +220,23 @@ async fn a_patch_is_taken_whole_or_not_at_all() {
     assert_eq!((job.state, job.cancel_requested), (JobState::Shipping, true));
 }
 
+/// A caller whose answer, the job's version, is kept under the key `k1`.
+fn answer(fingerprint: &str) -> jobs::Caller {
+    let fingerprint = fingerprint.to_owned();
+    clerk().answering(Arc::new(move |stored| IdempotentReply {
+        caller: "oidc:clerk".to_owned(),
+        key: "k1".to_owned(),
+        fingerprint: fingerprint.clone(),
+        expires_unix_ms: i64::MAX,
+        answer: StoredReply {
+            fingerprint: fingerprint.clone(),
+            status: 200,
+            headers: Vec::new(),
+            body: stored.version.to_string().into_bytes(),
+        },
+    }))
+}
+
 #[tokio::test]
 async fn a_version_that_is_gone_and_a_request_that_was_answered_change_nothing() {
     let house = House::new().await;
@@ -227,21 +246,6 @@ async fn a_version_that_is_gone_and_a_request_that_was_answered_change_nothing()
     let refused = jobs.hold(&stale, &key("a"), &id("D1"), "why").await.unwrap_err();
     assert!(matches!(refused, ChangeError::VersionDiffers { found } if found == stored.version));
 
-    let answer = |fingerprint: &str| {
-        let fingerprint = fingerprint.to_owned();
-        clerk().answering(Arc::new(move |stored| IdempotentReply {
-            caller: "oidc:clerk".to_owned(),
-            key: "k1".to_owned(),
-            fingerprint: fingerprint.clone(),
-            expires_unix_ms: i64::MAX,
-            answer: StoredReply {
-                fingerprint: fingerprint.clone(),
-                status: 200,
-                headers: Vec::new(),
-                body: stored.version.to_string().into_bytes(),
-            },
-        }))
-    };
     let held = jobs.hold(&answer("hold D1"), &key("a"), &id("D1"), "why").await.unwrap();
     let again = jobs.hold(&answer("hold D1"), &key("a"), &id("D1"), "why").await.unwrap_err();
     let ChangeError::Replay(reply) = again else { panic!("{again}") };
