@@ -26,7 +26,7 @@ macro_rules! reading {
             };
             let done: Result<_, $crate::error::Fault> = work.await;
             match done {
-                Err(fault) if super::again(&fault, tries).await => tries += 1,
+                Err(fault) if super::again_reading(&fault, tries).await => tries += 1,
                 done => break done.map_err(|fault| $crate::office::OfficeError { doing: $doing, fault }),
             }
         }

@@ -23,6 +23,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -67,6 +70,7 @@ impl SqliteLedger {
         let locks = Locks::beside(path).map_err(|error| failed(Fault::io(error)))?;
         // Two processes must not both find the tables missing.
         let _opening = locks.opening().await.map_err(|error| failed(Fault::io(error)))?;
+        make_private(path).map_err(|error| failed(Fault::io(error)))?;
         let mut connection = options(path).connect().await.map_err(|error| failed(Fault::of(error)))?;
         MIGRATIONS
             .run_direct(None, &mut connection, false)
@@ -78,6 +82,17 @@ impl SqliteLedger {
 
     async fn connection(&self) -> MutexGuard<'_, SqliteConnection> {
         self.connection.lock().await
+    }
+}
+
+/// A new file is its owner's only, and so are the log and the index that SQLite puts beside it: they hold
+/// sealed secrets and hashes of tokens. One that is there keeps what its owner gave it.
+fn make_private(path: &Path) -> io::Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -27,8 +27,9 @@ const NEXT_FENCE: &str = "SELECT nextval('drive_fences')";
 const ROW_LOCK: &str = " FOR UPDATE";
 /// What somebody else is just taking is not the next one.
 const NEXT_ROW_LOCK: &str = " FOR UPDATE SKIP LOCKED";
-/// As [`NEXT_ROW_LOCK`], of a query over several tables.
-const DRIVE_LOCK: &str = " FOR UPDATE OF d SKIP LOCKED";
+/// As [`NEXT_ROW_LOCK`], of a query over several tables. The job too, so that it is not deleted while its
+/// drive is being taken: whoever deletes it would wait for the drive, and the claim for the job.
+const DRIVE_LOCK: &str = " FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF jobs SKIP LOCKED";
 
 /// How often a transaction that was taken back is done again.
 const TRIES_MAX: u32 = 5;
@@ -86,7 +87,16 @@ async fn begin_write(connection: &mut Connection) -> Result<Transaction<'_, Data
 
 /// Whether to do a transaction again, having waited a moment.
 async fn again(fault: &Fault, tries: u32) -> bool {
-    let does = fault.kind == FaultKind::Contended && tries < TRIES_MAX;
+    wait_if(fault.kind == FaultKind::Contended, tries).await
+}
+
+/// As [`again`], but for what changes nothing: it may be done again also when the connection broke.
+async fn again_reading(fault: &Fault, tries: u32) -> bool {
+    wait_if(matches!(fault.kind, FaultKind::Contended | FaultKind::Unreachable), tries).await
+}
+
+async fn wait_if(passes: bool, tries: u32) -> bool {
+    let does = passes && tries < TRIES_MAX;
     if does {
         tokio::time::sleep(TRY_WAIT * (tries + 1)).await;
     }

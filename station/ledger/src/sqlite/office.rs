@@ -82,6 +82,12 @@ async fn again(_: &Fault, _: u32) -> bool {
     false
 }
 
+/// As [`again`].
+#[expect(clippy::unused_async, reason = "PostgreSQL's waits a moment")]
+async fn again_reading(_: &Fault, _: u32) -> bool {
+    false
+}
+
 async fn now(connection: &mut Connection) -> Result<i64, Fault> {
     sqlx::query_scalar(NOW).fetch_one(connection).await.map_err(Fault::of)
 }

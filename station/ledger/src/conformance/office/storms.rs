@@ -104,7 +104,7 @@ async fn storm(ledger: &dyn Ledger, seed: u64) -> u64 {
             events: vec![event("noted")],
             ..change
         };
-        match random.below(6) {
+        match random.below(8) {
             0 => noted += u64::from(done(ledger, &with_note(Change::default())).await),
             1 => work_on_a_drive(ledger, seed).await,
             2 => {
@@ -117,6 +117,11 @@ async fn storm(ledger: &dyn Ledger, seed: u64) -> u64 {
                 let change = Change { secrets: vec![SecretWrite::Put(secret)], ..Change::default() };
                 noted += u64::from(done(ledger, &with_note(change)).await);
             }
+            4 => {
+                let version = read(ledger, name).await.map_or(1, |row| row.version);
+                noted += u64::from(done(ledger, &with_note(deletion(name, version))).await);
+                noted += u64::from(done(ledger, &with_note(insertion(&storm_row(name)))).await);
+            }
             _ => {
                 let Some(row) = read(ledger, name).await else { continue };
                 noted += u64::from(done(ledger, &with_note(update(&storm_row(name), row.version))).await);
@@ -126,11 +131,12 @@ async fn storm(ledger: &dyn Ledger, seed: u64) -> u64 {
     noted
 }
 
-/// Whether it was applied; a conflict is as it should be.
+/// Whether it was applied; that somebody else changed or deleted the job is as it should be.
 async fn done(ledger: &dyn Ledger, change: &Change) -> bool {
     match ledger.apply(change).await {
         Ok(Applied { head, .. }) => head.is_some(),
         Err(ApplyError::Conflict { .. }) => false,
+        Err(ApplyError::Invalid { what }) if what.contains("a job that is not there") => false,
         Err(error) => panic!("{error:?}"),
     }
 }

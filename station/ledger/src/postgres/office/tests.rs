@@ -6,8 +6,8 @@ use sqlx::migrate::Migrator;
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::conformance::office::{insertion, job_row};
-use crate::office::Jobs;
+use crate::conformance::office::{draft, insertion, job_key, job_row, recorded};
+use crate::office::{ApplyError, Change, Custody, JobWrite, Jobs};
 use crate::postgres::MIGRATIONS;
 use crate::{RunState, Runs};
 
@@ -58,4 +58,37 @@ async fn a_database_of_every_earlier_version_opens_and_keeps_its_rows() {
         assert_eq!(ledger.outcomes(runs[0].no, 0, 9).await.unwrap()[0].1.bytes, 9);
         ledger.apply(&insertion(&job_row("One", &[1]))).await.unwrap();
     }
+}
+
+/// A server's administrator, a failover or a router does that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_costs_a_reader_nothing_and_a_change_at_most_itself() {
+    let name = "a_connection_that_breaks_costs_a_reader_nothing_and_a_change_at_most_itself";
+    let Some(cluster) = cluster(name) else { return };
+    let url = cluster.database().await;
+    let ledger = PostgresLedger::open(&cluster.options(&url)).await.unwrap();
+    ledger.apply(&insertion(&job_row("One", &[1]))).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let mut version = 1;
+    for _ in 0..40 {
+        let breaking = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
+        let row = JobWrite::Update { row: job_row("One", &[1]), expected_version: version };
+        let change = Change { job: Some(row), ..recorded("north", vec![draft("noted", None)]) };
+        let key = job_key("One");
+        let (broken, applied, read) =
+            tokio::join!(breaking.execute(&mut other), ledger.apply(&change), ledger.job(&key));
+        broken.unwrap();
+        assert!(read.unwrap().is_some());
+        if let Err(error) = applied {
+            let ApplyError::Fault(fault) = &error else { panic!("{error:?}") };
+            assert_eq!(fault.kind, FaultKind::Unreachable, "{error:?}");
+        }
+        version = ledger.job(&key).await.unwrap().unwrap().version;
+        let heads = ledger.heads().await.unwrap();
+        assert_eq!(heads.first().map_or(0, |head| head.no), (version - 1).cast_unsigned());
+    }
+    assert!(version > 1, "not every change is hit");
 }

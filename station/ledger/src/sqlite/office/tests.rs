@@ -174,3 +174,20 @@ async fn a_disk_that_is_full_takes_a_change_whole_or_not_at_all() {
     let claimed = ledger.claim_this_drive("north", &drive_id, std::time::Duration::ZERO).await.unwrap();
     assert!(claimed.is_some());
 }
+
+#[tokio::test]
+async fn a_new_file_is_its_owners_only_and_an_old_one_stays_as_it_was() {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (directory, path) = scratch();
+    let ledger = SqliteLedger::open(&path).await.unwrap();
+    ledger.apply(&insertion(&job_row("One", &[1]))).await.unwrap();
+    for name in ["ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"] {
+        assert_eq!(mode(&directory.path().join(name)), 0o600, "{name}");
+    }
+    drop(ledger);
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    SqliteLedger::open(&path).await.unwrap();
+    assert_eq!(mode(&path), 0o640);
+}
