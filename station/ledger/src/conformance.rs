@@ -1,6 +1,6 @@
 //! What every ledger promises, as tests that an implementation runs on itself.
 //!
-//! Implement [`Store`], then name [`conformance_suite!`] once in a test file: each function here
+//! Implement [`Store`], then name [`crate::conformance_suite!`] once in a test file: each function here
 //! becomes a test. A store is fresh for each test and can be opened many times, as a restarted
 //! process, or a second one, would.
 

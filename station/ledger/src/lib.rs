@@ -7,9 +7,9 @@
 //! bays ────── claim, renew, release ◀───────────────────────────▶ Claims, leases with a fence
 //! ```
 //!
-//! One trait, [`Ledger`], made of one trait a concern: [`Runs`], [`Jobs`], [`Claims`],
-//! [`Custody`], [`Secrets`], [`Access`], [`Outbox`]. What they promise is `conformance`, which every implementation passes:
-//! [`SqliteLedger`] for one station, PostgreSQL for a fleet.
+//! One trait, [`Ledger`], made of one trait a concern: [`Runs`], [`Jobs`], [`Claims`], [`Custody`],
+//! [`Secrets`], [`Access`], [`Outbox`]. What they promise is `conformance`, which every implementation
+//! passes: [`SqliteLedger`] for one station, [`PostgresLedger`] for a fleet.
 //! Invariant: when a call has returned, a power cut does not undo it; when it has failed, nothing of
 //! it is there. Design §6. The ledger decides nothing: what a state means is the model's, what may
 //! be done in it is the jobs' service's.

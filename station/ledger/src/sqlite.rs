@@ -6,7 +6,7 @@
 //!
 //! Write-ahead log with `synchronous = FULL`: a commit is an `fsync`, and a power cut loses nothing
 //! that was acknowledged. One connection; writers wait for each other in the process, and up to
-//! [`BUSY_TIMEOUT`] for other processes.
+//! `BUSY_TIMEOUT` for other processes.
 //!
 //! A run holds its drive by an advisory lock of the operating system on the drive's file, not by a
 //! row that expires: the lock goes with the process however it dies, so that a killed ingest can be
