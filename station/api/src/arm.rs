@@ -35,7 +35,6 @@ mod path;
 mod provider;
 mod query;
 mod refused;
-pub mod service;
 mod skip;
 pub mod version;
 
@@ -44,9 +43,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use jobs::Jobs;
 
 use headers::Ids;
-use service::Service;
+use locations::Locations;
+
+use crate::problem;
 
 pub use version::ApiVersion;
 
@@ -54,7 +56,9 @@ pub use version::ApiVersion;
 #[derive(Clone)]
 pub struct Arm {
     /// The service.
-    pub service: Arc<dyn Service>,
+    pub jobs: Arc<Jobs>,
+    /// Where drives can be sent; the service has its sites from here ([`Locations::sites`]).
+    pub locations: Arc<Locations>,
     /// How clients reach the station, `https://station.example.com`, where that is not what their requests say: behind
     /// a proxy. Links to the next page begin with it.
     pub public_url: Option<String>,
@@ -62,16 +66,18 @@ pub struct Arm {
     pub https: bool,
 }
 
-/// The routes, to be merged with the other surfaces'.
-///
-/// Both first segments in any case lead here, and nothing else does.
+/// The routes, to be merged with the other surfaces', which must not have a fallback of their own: whatever they do
+/// not have ends here, because ARM's paths are read in any case. What is no path of ARM's is not found.
 pub fn router(arm: Arm) -> Router {
     Router::new().fallback(serve).with_state(arm)
 }
 
 async fn serve(State(arm): State<Arm>, request: Request) -> Response {
+    if !problem::is_arm(request.uri().path()) {
+        return problem::Refusal::NotFound.answer(request.uri().path());
+    }
     let ids = Ids::of(&request);
-    let place = arm.service.locations().own().short_name().to_owned();
+    let place = arm.locations.own().short_name();
     let answer = handlers::serve(&arm, request, &ids).await;
     let mut answer = answer.unwrap_or_else(IntoResponse::into_response);
     ids.onto(&mut answer, &place);

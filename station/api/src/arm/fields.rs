@@ -4,8 +4,8 @@
 //! told of all of them at once, and never repeats a value. As the service's own parser does, names are compared
 //! exactly first and then without case, `null` is as good as absent, and what nobody asks for is ignored.
 
+use keys::Secret;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::error::{ArmError, Detail};
 
@@ -66,8 +66,8 @@ impl Fields {
     }
 
     /// A text that must not be left behind in memory.
-    pub(super) fn secret(&mut self, name: &str, mistakes: &mut Mistakes) -> Option<Zeroizing<String>> {
-        self.text(name, mistakes).map(Zeroizing::new)
+    pub(super) fn secret(&mut self, name: &str, mistakes: &mut Mistakes) -> Option<Secret> {
+        self.text(name, mistakes).map(Secret::from_text)
     }
 
     /// A boolean.

@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jobs::{ChangeError, Changes, Created, Stored};
 use model::job::{AccountFact, Facts, Job, JobKey, NewJob, Update, validate, validate_update};
 use serde::Serialize;
 
@@ -18,7 +19,6 @@ use super::lists::Asked;
 use super::locations::LocationBody;
 use super::path::{Group, Target};
 use super::query::Query;
-use super::service::{Changes, Refused};
 use super::version::ApiVersion;
 use super::{Arm, body, order, provider, refused};
 use crate::people::{Caller, Denied, Operation, Reach, authorise};
@@ -106,13 +106,13 @@ impl Call<'_> {
     }
 
     fn locations(&self) -> Response {
-        let all = self.arm.service.locations().iter();
+        let all = self.arm.locations.iter();
         let value = all.map(|location| LocationBody::of(location, self.version)).collect();
         Json(Values { value }).into_response()
     }
 
     fn location(&self, name: &str) -> Result<Response, ArmError> {
-        let location = self.arm.service.locations().find(name).ok_or_else(ArmError::location_not_found)?;
+        let location = self.arm.locations.find(name).ok_or_else(ArmError::location_not_found)?;
         Ok(Json(LocationBody::of(location, self.version)).into_response())
     }
 
@@ -125,7 +125,7 @@ impl Call<'_> {
     }
 
     async fn get(self, key: JobKey) -> Result<Response, ArmError> {
-        let job = self.arm.service.get(&key).await.map_err(|error| refused::answer(error, self.ids))?;
+        let job = found(self.arm, &key, self.ids).await?;
         Ok(shown(self.arm, StatusCode::OK, &job, None, self.version, Shown::Read))
     }
 
@@ -136,43 +136,42 @@ impl Call<'_> {
             return Err(also_wrong(problems, &job, self.arm));
         }
         let location = job.location.clone();
-        let made = self.arm.service.create(&self.caller, job, keys).await;
-        let (job, is_new) = made.map_err(|error| refused::answer(error, self.ids))?;
+        let made = self.arm.jobs.create(&as_service(&self.caller), job, keys).await;
+        let Created { stored, is_new } = made.map_err(|error| refused::change(error, self.ids))?;
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
         // The answer to PUT has the location as it was sent, all others have it as it is read (§5.4, item 4).
-        Ok(shown(self.arm, status, &job, Some(&location), self.version, Shown::Changed))
+        Ok(shown(self.arm, status, &stored.job, Some(&location), self.version, Shown::Changed))
     }
 
     async fn patch(self, key: JobKey) -> Result<Response, ArmError> {
         let body = body::json(&self.parts.headers, self.body).await?;
         let order::Patch { update, keys, ship, cancel, problems } = order::patch(body, self.version)?;
-        let service = &self.arm.service;
         if !problems.is_empty() {
-            let job = service.get(&key).await.map_err(|error| refused::answer(error, self.ids))?;
+            let job = found(self.arm, &key, self.ids).await?;
             return Err(also_wrong_update(problems, &update, &job));
         }
         let changes = Changes { update, keys, ship, cancel };
-        let job = service.update(&self.caller, &key, changes).await;
-        let job = job.map_err(|error| refused::answer(error, self.ids))?;
+        let changed = self.arm.jobs.update(&as_service(&self.caller), &key, changes).await;
+        let Stored { job, .. } = changed.map_err(|error| refused::change(error, self.ids))?;
         Ok(shown(self.arm, StatusCode::OK, &job, None, self.version, Shown::Changed))
     }
 
     async fn delete(self, key: JobKey) -> Result<Response, ArmError> {
         body::ignored(self.body).await?;
-        match self.arm.service.delete(&self.caller, &key).await {
+        match self.arm.jobs.delete(&as_service(&self.caller), &key).await {
             Ok(()) => Ok(StatusCode::OK.into_response()),
             // Deleting what is not there is what ARM calls done (§9, row 26).
-            Err(Refused::NotFound) => Ok(StatusCode::NO_CONTENT.into_response()),
-            Err(error) => Err(refused::answer(error, self.ids)),
+            Err(ChangeError::NotFound(_)) => Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(error) => Err(refused::change(error, self.ids)),
         }
     }
 
     async fn keys(self, group: Group, name: String) -> Result<Response, ArmError> {
         let key = self.key(group, name)?;
         body::ignored(self.body).await?;
-        let keys = self.arm.service.bitlocker_keys(&self.caller, &key).await;
-        let keys = keys.map_err(|error| refused::answer(error, self.ids))?;
-        let value = keys.iter().map(|(drive_id, key)| KeyBody { drive_id, bit_locker_key: key }).collect();
+        let keys = self.arm.jobs.bitlocker_keys(&as_service(&self.caller), &key).await;
+        let keys = keys.map_err(|error| refused::key(error, self.ids))?;
+        let value = keys.iter().map(|key| shown_key(key, self.ids)).collect::<Result<_, ArmError>>()?;
         Ok(Json(Values { value }).into_response())
     }
 
@@ -197,11 +196,26 @@ impl Call<'_> {
     }
 }
 
+/// The caller, as the service writes them into custody.
+fn as_service(caller: &Caller) -> jobs::Caller {
+    jobs::Caller::new(caller.id.clone(), caller.role_names())
+}
+
+fn shown_key<'a>((drive_id, key): &'a order::Key, ids: &Ids) -> Result<KeyBody<'a>, ArmError> {
+    let key = key.expose_text().map_err(|_| refused::unreadable_key(drive_id, ids))?;
+    Ok(KeyBody { drive_id: drive_id.as_str(), bit_locker_key: key })
+}
+
+async fn found(arm: &Arm, key: &JobKey, ids: &Ids) -> Result<Job, ArmError> {
+    let stored = arm.jobs.get(key).await.map_err(|error| refused::look(&error, ids))?;
+    stored.map(|stored| stored.job).ok_or_else(ArmError::job_not_found)
+}
+
 /// What only the text shows to be wrong with a PUT, together with what the rules find, so that all is told at once.
 ///
 /// The service, which would ask others about numbers in use, is not asked: the request fails anyway.
 fn also_wrong(mut problems: Vec<Detail>, job: &NewJob, arm: &Arm) -> ArmError {
-    let location_known = arm.service.locations().find(&job.location).is_some();
+    let location_known = arm.locations.find(&job.location).is_some();
     let facts = Facts { location_known, ..unasked() };
     problems.extend(validate(job, &facts).into_iter().map(refused::detail));
     ArmError::invalid_parameters(problems)
@@ -225,7 +239,7 @@ fn shown(
     version: ApiVersion,
     how: Shown,
 ) -> Response {
-    let known = arm.service.locations().find(&job.location).map(|location| &*location.name);
+    let known = arm.locations.find(&job.location).map(|location| &*location.name);
     let location = location.or(known).unwrap_or(&job.location);
     (status, Json(JobBody::of(job, location, version, how))).into_response()
 }

@@ -3,6 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 use axum::response::{IntoResponse, Response};
+use jobs::{Listing, Page as Part, Stored};
+use ledger::JobScope;
 use model::job::{Job, JobState, JobType};
 use serde::Serialize;
 
@@ -13,10 +15,9 @@ use super::headers::Ids;
 use super::path::Group;
 use super::query::Page;
 use super::refused;
-use super::service::{Jobs, Listing};
 use super::skip::List;
 use super::version::ApiVersion;
-use crate::people::{Part, Reach};
+use crate::people::{Part as Covered, Reach};
 
 /// A list that a request asks for.
 pub(super) struct Asked<'a> {
@@ -55,25 +56,25 @@ impl Asked<'_> {
         let after = self.page.skip_token.as_deref().map(|token| list.position(token)).transpose()?;
         let found = self.find(arm, after, ids).await?;
         let next_link = found.next.map(|next| self.next_link(arm, &list.token(next))).transpose()?;
-        let locations = arm.service.locations();
-        let shown = found.jobs.iter().map(|job| {
+        let locations = &arm.locations;
+        let shown = found.jobs.iter().map(|Stored { job, .. }| {
             let location = locations.find(&job.location).map_or(&*job.location, |location| &location.name);
             JobBody::of(job, location, self.version, Shown::Read)
         });
         Ok(Json(Body { value: shown.collect(), next_link }).into_response())
     }
 
-    async fn find(&self, arm: &Arm, mut after: Option<i64>, ids: &Ids) -> Result<Jobs, ArmError> {
+    async fn find(&self, arm: &Arm, mut after: Option<i64>, ids: &Ids) -> Result<Part, ArmError> {
         let top = self.page.top as usize;
-        let mut found = Jobs::default();
+        let mut found = Part::default();
         let Some(listing) = self.listing() else { return Ok(found) };
         let mut looked_at = 0;
         loop {
             let missing = u32::try_from(top - found.jobs.len()).unwrap_or(self.page.top);
-            let part = arm.service.list(&listing, after, missing).await;
-            let part = part.map_err(|error| refused::answer(error, ids))?;
+            let part = arm.jobs.list(&listing, after, missing).await;
+            let part = part.map_err(|error| refused::look(&error, ids))?;
             looked_at += part.jobs.len();
-            found.jobs.extend(part.jobs.into_iter().filter(|job| self.shows(job)));
+            found.jobs.extend(part.jobs.into_iter().filter(|stored| self.shows(&stored.job)));
             found.next = part.next;
             after = part.next;
             if after.is_none() || found.jobs.len() >= top || looked_at >= LOOKED_AT_MAX {
@@ -87,13 +88,13 @@ impl Asked<'_> {
         let resource_group = match (self.group, self.reach.part(self.subscription)) {
             (Some(group), part) => {
                 let covered = match part {
-                    Part::Whole => true,
-                    Part::Groups(groups) => groups.iter().any(|own| own.eq_ignore_ascii_case(&group.name)),
+                    Covered::Whole => true,
+                    Covered::Groups(groups) => groups.iter().any(|own| own.eq_ignore_ascii_case(&group.name)),
                 };
                 covered.then(|| Some(group.name.clone()))?
             }
-            (None, Part::Whole) => None,
-            (None, Part::Groups(groups)) => match groups[..] {
+            (None, Covered::Whole) => None,
+            (None, Covered::Groups(groups)) => match groups[..] {
                 [] => return None,
                 [only] => Some(only.to_owned()),
                 // Each job of the subscription is looked at.
@@ -108,7 +109,11 @@ impl Asked<'_> {
             return None;
         }
         let subscription = self.subscription.to_owned();
-        Some(Listing { subscription, resource_group, state: state.flatten(), job_type: job_type.flatten() })
+        let scope = match resource_group {
+            Some(resource_group) => JobScope::ResourceGroup { subscription, resource_group },
+            None => JobScope::Subscription(subscription),
+        };
+        Some(Listing { scope, state: state.flatten(), job_type: job_type.flatten() })
     }
 
     fn shows(&self, job: &Job) -> bool {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use jobs::{Site, Sites};
 use model::job::{ShippingInformation, fold_location};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -138,6 +139,15 @@ impl Locations {
     pub fn find(&self, name: &str) -> Option<&Location> {
         let short = fold_location(name);
         self.0.iter().find(|location| location.short_name() == short)
+    }
+
+    /// The same places, as the service knows them.
+    pub fn sites(&self) -> Sites {
+        let site = |location: &Location| Site {
+            location: location.name.clone(),
+            address: location.shipping_information(),
+        };
+        Sites::new(self.0.iter().map(site).collect()).expect("a station has a location of its own")
     }
 
     /// Each, the own first.

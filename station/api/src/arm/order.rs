@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use keys::Secret;
+use model::DriveId;
 use model::job::{
     DEFAULT_DIAGNOSTICS_PATH, DeliveryPackage, EncryptionKey, Export, Identity, IdentityKind, JobKey,
     JobType, KekType, LogLevel, NewDrive, NewJob, ReturnAddress, ReturnShipping, ShippingInformation, Update,
@@ -14,11 +16,12 @@ use serde_json::Value;
 
 use super::error::{ArmError, Detail};
 use super::fields::{Fields, Mistakes};
-use super::service::Key;
 use super::version::ApiVersion;
 
+/// A drive's recovery password, beside the serial number that it was given for.
+pub(super) type Key = (DriveId, Secret);
+
 /// A PUT.
-#[derive(Debug)]
 pub(super) struct Put {
     /// What is asked for.
     pub(super) job: NewJob,
@@ -29,7 +32,6 @@ pub(super) struct Put {
 }
 
 /// A PATCH.
-#[derive(Debug)]
 pub(super) struct Patch {
     /// The plain changes.
     pub(super) update: Update,
@@ -287,9 +289,11 @@ impl Reader {
                 drive_header_hash: from.text("driveHeaderHash", &mut self.mistakes),
                 key_given: false,
             };
-            let key = from.secret("bitLockerKey", &mut self.mistakes).filter(|key| !key.is_empty());
-            drives.push(NewDrive { key_given: key.is_some(), ..drive.clone() });
-            keys.extend(key.map(|key| (drive.drive_id, key)));
+            let key = from.secret("bitLockerKey", &mut self.mistakes).filter(|key| !key.expose().is_empty());
+            // A drive without a serial number is refused, whatever key it brings.
+            let drive_id = DriveId::new(&drive.drive_id).ok();
+            drives.push(NewDrive { key_given: key.is_some(), ..drive });
+            keys.extend(drive_id.zip(key));
         }
         Some((drives, keys))
     }

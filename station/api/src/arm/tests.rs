@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::Service as _;
 
-use super::{Arm, router};
+use super::router;
 use crate::people::{Caller, Role, Scope};
 use office::Office;
 
@@ -43,14 +43,13 @@ struct Answer {
 }
 
 impl Client {
-    fn new() -> Self {
-        Self::called_by(Some(Caller::new("token:admin", [Role::Admin], Scope::Everything)))
+    async fn new() -> Self {
+        Self::called_by(Some(Caller::new("token:admin", [Role::Admin], Scope::Everything))).await
     }
 
-    fn called_by(caller: Option<Caller>) -> Self {
-        let office = Arc::new(Office::new());
-        let arm = Arm { service: office.clone(), public_url: None, https: true };
-        Self { router: router(arm), office, caller }
+    async fn called_by(caller: Option<Caller>) -> Self {
+        let office = Arc::new(Office::new().await);
+        Self { router: router(office.surface()), office, caller }
     }
 
     /// The same station, called by somebody else.

@@ -80,7 +80,7 @@ fn is_shaped(
 #[tokio::test]
 async fn create_job_answers_201_then_200_and_shows_the_same_names() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         let request = create_job(version);
         let shipping = if version == "2016-11-01" { "" } else { SHIPPING };
         let names = job_names(version, &format!("{shipping} {DRIVE}"));
@@ -106,7 +106,7 @@ async fn create_job_answers_201_then_200_and_shows_the_same_names() {
 #[tokio::test]
 async fn create_export_job_answers_without_a_drive_list() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         let names = job_names(version, &format!("{SHIPPING} export{{blobList{{blobPathPrefix[]}}}}"));
         for status in [StatusCode::CREATED, StatusCode::OK] {
             let answer = client.put("myExportJob", version, export()).await;
@@ -119,7 +119,7 @@ async fn create_export_job_answers_without_a_drive_list() {
 #[tokio::test]
 async fn get_job_and_get_export_job_show_the_same_names() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         client.put("myJob", version, import("9CA995BB")).await;
         let names = job_names(version, &format!("{SHIPPING} {DRIVE}"));
         let found = is_shaped(
@@ -143,7 +143,7 @@ async fn get_job_and_get_export_job_show_the_same_names() {
 #[tokio::test]
 async fn update_job_and_update_export_job_take_an_empty_state_for_none() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         let request =
             json!({"properties": {"state": "", "logLevel": "Verbose", "backupDriveManifest": true}});
         client.put("myJob", version, import("9CA995BB")).await;
@@ -163,7 +163,7 @@ async fn update_job_and_update_export_job_take_an_empty_state_for_none() {
 #[tokio::test]
 async fn delete_job_answers_200_with_nothing() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         client.put("myJob", version, import("9CA995BB")).await;
         let answer = client.send(Method::DELETE, &job_uri("myJob", version), None).await;
         assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""), "DeleteJob {version}");
@@ -173,7 +173,7 @@ async fn delete_job_answers_200_with_nothing() {
 #[tokio::test]
 async fn list_bitlocker_keys_shows_each_drive_with_its_key() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         client.put("myJob", version, import("9CA995BB")).await;
         let uri = format!("{}/myJob/listBitLockerKeys?api-version={version}", jobs_uri());
         for method in [Method::POST, Method::GET] {
@@ -190,7 +190,7 @@ async fn list_bitlocker_keys_shows_each_drive_with_its_key() {
 #[tokio::test]
 async fn list_jobs_in_subscription_shows_jobs_at_work() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         for (name, drive) in [("test-01", "7PHR882C"), ("test-02", "KV6H86XP")] {
             let mut job = import(drive);
             job["location"] = json!("East US 2");
@@ -203,21 +203,29 @@ async fn list_jobs_in_subscription_shows_jobs_at_work() {
             );
             assert_eq!(client.put(name, version, job).await.status, StatusCode::CREATED);
         }
-        client.office.set("test-01", |job| {
-            job.state = JobState::Received;
-            job.drives[0].state = DriveState::Received;
-        });
-        client.office.set("test-02", |job| {
-            job.state = JobState::Transferring;
-            job.percent_complete = 6;
-            let drive = &mut job.drives[0];
-            (drive.state, drive.copy_status) = (DriveState::CompletedMoreInfo, Some(CopyStatus::InProgress));
-            let uri =
-                |kind: &str| Some(format!("https://foo.blob.example.com/waimportexport/waies/{kind}.xml"));
-            drive.verbose_log_uri = uri("verbose");
-            drive.error_log_uri = uri("error");
-            drive.manifest_uri = uri("manifest");
-        });
+        client
+            .office
+            .set("test-01", |job| {
+                job.state = JobState::Received;
+                job.drives[0].state = DriveState::Received;
+            })
+            .await;
+        client
+            .office
+            .set("test-02", |job| {
+                job.state = JobState::Transferring;
+                job.percent_complete = 6;
+                let drive = &mut job.drives[0];
+                (drive.state, drive.copy_status) =
+                    (DriveState::CompletedMoreInfo, Some(CopyStatus::InProgress));
+                let uri = |kind: &str| {
+                    Some(format!("https://foo.blob.example.com/waimportexport/waies/{kind}.xml"))
+                };
+                drive.verbose_log_uri = uri("verbose");
+                drive.error_log_uri = uri("error");
+                drive.manifest_uri = uri("manifest");
+            })
+            .await;
         let uri = format!(
             "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ImportExport/jobs?api-version={version}"
         );
@@ -249,13 +257,13 @@ async fn list_jobs_in_subscription_shows_jobs_at_work() {
 #[tokio::test]
 async fn list_jobs_in_resource_group_shows_a_package_as_it_was_written() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         let package = json!({"carrierName": "FedEx", "trackingNumber": "787895108176", "driveCount": 1,
             "shipDate": "9/29/2017 10:28:35 PM"});
         let mut job = import("9CA995BB");
         job["properties"]["deliveryPackage"] = package.clone();
         client.put("test-by1-ssd-2", version, job).await;
-        client.office.set("test-by1-ssd-2", |job| job.state = JobState::Received);
+        client.office.set("test-by1-ssd-2", |job| job.state = JobState::Received).await;
         let found = client.get(&format!("{}?api-version={version}", jobs_uri())).await.json();
         let names = job_names(version, &format!("{SHIPPING} {DELIVERY} {DRIVE}"));
         assert_eq!(shape(&found["value"][0]), names, "ListJobsInResourceGroup {version}");
@@ -267,7 +275,7 @@ async fn list_jobs_in_resource_group_shows_a_package_as_it_was_written() {
 #[tokio::test]
 async fn list_locations_and_get_location_show_the_same_names() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         let additional = if version == "2016-11-01" { "" } else { "additionalShippingInformation" };
         let one = format!(
             "id name type properties{{{ADDRESS} {additional} supportedCarriers[] alternateLocations[]}}"
@@ -291,6 +299,7 @@ async fn list_locations_and_get_location_show_the_same_names() {
 async fn list_operations_shows_the_actions_that_roles_name() {
     for version in ALL {
         let answer = Client::new()
+            .await
             .get(&format!("/providers/Microsoft.ImportExport/operations?api-version={version}"))
             .await;
         let names = expand("value[]{name display{provider resource operation description}}");

@@ -14,7 +14,7 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 async fn with_jobs(count: usize) -> Client {
-    let client = Client::new();
+    let client = Client::new().await;
     for number in 0..count {
         let answer = client.put(&format!("job-{number}"), VERSION, import(&format!("DRIVE{number}"))).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);

@@ -19,7 +19,7 @@ async fn everything_wrong_with_a_job_is_told_at_once_with_its_place() {
         "driveList": [{"driveId": "A B", "bitLockerKey": KEY, "manifestFile": "m", "manifestHash": "zz"},
             {"driveId": "OK1", "manifestFile": "", "manifestHash": "109B21108597EF36D5785F08303F3638"}],
         "export": {"blobList": {"blobPath": ["a/b"]}}}});
-    let answer = Client::new().put("wrong", VERSION, job).await;
+    let answer = Client::new().await.put("wrong", VERSION, job).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let (code, targets) = answer.error();
     assert_eq!(code, "InvalidParameter");
@@ -56,7 +56,7 @@ async fn values_of_the_wrong_type_are_told_at_once_and_never_repeated() {
         "deliveryPackage": {"carrierName": "x", "trackingNumber": "1", "driveCount": 1.5},
         "export": {"blobList": {"blobPath": "MARK", "blobPathPrefix": [1]}},
         "driveList": [{"driveId": 7, "bitLockerKey": {"MARK": KEY}}, "MARK"]}});
-    let answer = Client::new().put("wrong", VERSION, job).await;
+    let answer = Client::new().await.put("wrong", VERSION, job).await;
     let (code, mut targets) = answer.error();
     assert_eq!((answer.status, code.as_str()), (StatusCode::BAD_REQUEST, "InvalidRequestContent"));
     targets.sort();
@@ -84,7 +84,7 @@ async fn the_first_version_needs_a_whole_delivery_package_and_the_others_do_not(
     let package =
         json!({"properties": {"deliveryPackage": {"carrierName": "FedEx", "trackingNumber": "123"}}});
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         client.put("one", version, import("9CA995BB")).await;
         let answer = client.patch("one", version, package.clone()).await;
         if version == "2016-11-01" {
@@ -99,7 +99,7 @@ async fn the_first_version_needs_a_whole_delivery_package_and_the_others_do_not(
 #[tokio::test]
 async fn both_spellings_of_the_blob_lists_name_are_read_and_each_version_answers_its_own() {
     for version in ALL {
-        let client = Client::new();
+        let client = Client::new().await;
         for (number, spelling) in ["blobListblobPath", "blobListBlobPath"].iter().enumerate() {
             let mut job = export();
             job["properties"]["export"] = json!({ *spelling: "container/list.xml" });
@@ -112,7 +112,7 @@ async fn both_spellings_of_the_blob_lists_name_are_read_and_each_version_answers
 
 #[tokio::test]
 async fn what_a_patch_may_not_say_is_refused_with_its_place() {
-    let client = Client::new();
+    let client = Client::new().await;
     client.put("one", VERSION, import("9CA995BB")).await;
     for (details, target) in [
         (json!({"state": "Received"}), "properties.state"),
@@ -135,9 +135,9 @@ async fn what_a_patch_may_not_say_is_refused_with_its_place() {
 
 #[tokio::test]
 async fn what_a_jobs_state_does_not_allow_is_a_conflict() {
-    let client = Client::new();
+    let client = Client::new().await;
     client.put("one", VERSION, import("9CA995BB")).await;
-    client.office.set("one", |job| job.state = JobState::Transferring);
+    client.office.set("one", |job| job.state = JobState::Transferring).await;
     let put = client.put("one", VERSION, import("9CA995BB")).await;
     let delete = client.send(Method::DELETE, &job_uri("one", VERSION), None).await;
     for answer in [put, delete] {
@@ -148,7 +148,7 @@ async fn what_a_jobs_state_does_not_allow_is_a_conflict() {
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found_and_deleting_it_is_done_already() {
-    let client = Client::new();
+    let client = Client::new().await;
     let uri = job_uri("none", VERSION);
     let keys = format!("{}/none/listBitLockerKeys?api-version={VERSION}", jobs_uri());
     for (method, uri) in [(Method::GET, &uri), (Method::PATCH, &uri), (Method::POST, &keys)] {
@@ -168,7 +168,7 @@ async fn what_is_not_there_is_not_found_and_deleting_it_is_done_already() {
 
 #[tokio::test]
 async fn paths_are_read_in_any_case_and_ids_keep_the_one_they_were_made_with() {
-    let client = Client::new();
+    let client = Client::new().await;
     client.put("MyJob", VERSION, import("9CA995BB")).await;
     let odd = format!(
         "/SUBSCRIPTIONS/{}/ResourceGroups/MYRESOURCEGROUP/Providers/microsoft.importexport/JOBS/%6dyjob/",
@@ -182,7 +182,7 @@ async fn paths_are_read_in_any_case_and_ids_keep_the_one_they_were_made_with() {
 
 #[tokio::test]
 async fn a_path_that_names_nothing_is_told_so_in_arms_words() {
-    let client = Client::new();
+    let client = Client::new().await;
     let long = "g".repeat(91);
     for (path, status, code) in [
         ("/subscriptions/S", 404, "ResourceNotFound"),
@@ -235,7 +235,7 @@ async fn a_path_that_names_nothing_is_told_so_in_arms_words() {
 
 #[tokio::test]
 async fn a_version_must_be_given_once_and_be_one_of_ours() {
-    let client = Client::new();
+    let client = Client::new().await;
     let path = "/providers/Microsoft.ImportExport/operations";
     for (query, code) in [
         ("", "MissingApiVersionParameter"),
@@ -250,7 +250,7 @@ async fn a_version_must_be_given_once_and_be_one_of_ours() {
 
 #[tokio::test]
 async fn a_method_that_a_path_does_not_have_is_answered_with_the_ones_it_has() {
-    let client = Client::new();
+    let client = Client::new().await;
     let job = job_uri("one", VERSION);
     let list = format!("{}?api-version={VERSION}", jobs_uri());
     for (method, uri, allow) in [
@@ -270,7 +270,7 @@ async fn a_method_that_a_path_does_not_have_is_answered_with_the_ones_it_has() {
 
 #[tokio::test]
 async fn a_body_must_be_json_call_itself_so_and_be_of_a_sane_size() {
-    let client = Client::new();
+    let client = Client::new().await;
     let put = |kind: Option<&str>, body: String| {
         let mut request = Request::put(job_uri("one", VERSION));
         if let Some(kind) = kind {
@@ -310,7 +310,7 @@ async fn a_body_must_be_json_call_itself_so_and_be_of_a_sane_size() {
 
 #[tokio::test]
 async fn unknown_properties_are_ignored_and_names_are_read_in_any_case() {
-    let client = Client::new();
+    let client = Client::new().await;
     let mut job = import("9CA995BB");
     job["sku"] = json!({"name": "x"});
     job["properties"]["containerSas"] = json!("https://example.com/?sig=SECRET");
@@ -333,7 +333,7 @@ async fn unknown_properties_are_ignored_and_names_are_read_in_any_case() {
 
 #[tokio::test]
 async fn what_a_client_got_it_may_send_back() {
-    let client = Client::new();
+    let client = Client::new().await;
     client.put("one", VERSION, import("9CA995BB")).await;
     let mut got = client.get(&job_uri("one", VERSION)).await.json();
     got["properties"]["driveList"][0]["bitLockerKey"] = json!(KEY);
@@ -347,7 +347,7 @@ async fn what_a_client_got_it_may_send_back() {
 
 #[tokio::test]
 async fn moving_jobs_is_answered_honestly_where_it_was_ever_offered() {
-    let client = Client::new();
+    let client = Client::new().await;
     let base = format!(
         "/subscriptions/{SUBSCRIPTION}/resourceGroups/myResourceGroup/providers/Microsoft.ImportExport"
     );
@@ -365,7 +365,7 @@ async fn moving_jobs_is_answered_honestly_where_it_was_ever_offered() {
 
 #[tokio::test]
 async fn nobody_and_those_without_the_role_are_refused_by_the_operations_own_name() {
-    let staff = Client::new();
+    let staff = Client::new().await;
     staff.put("one", VERSION, import("9CA995BB")).await;
     let nobody = staff.as_caller(None);
     let answer = nobody.get(&job_uri("one", VERSION)).await;
@@ -397,7 +397,7 @@ async fn nobody_and_those_without_the_role_are_refused_by_the_operations_own_nam
 
 #[tokio::test]
 async fn too_many_drives_and_no_drives_are_told_of_the_list() {
-    let client = Client::new();
+    let client = Client::new().await;
     let mut job = import("x");
     job["properties"]["driveList"] = (0..11).map(|number| drive(&format!("D{number}"))).collect();
     assert!(

@@ -10,8 +10,8 @@ use keys::{MasterKeys, Vault};
 use ledger::{Ledger, SqliteLedger};
 use serde_json::json;
 
+use crate::arm;
 use crate::arm::tests::office::Office;
-use crate::arm::{self, Arm};
 use crate::desk::bays::{BayNow, Board};
 use crate::desk::{Desk, Parts};
 use crate::events::Feed;
@@ -94,8 +94,8 @@ async fn running(folder: &tempfile::TempDir) -> (Running, Arc<Office>) {
     let feed = Feed::start(ledger.clone(), Duration::from_secs(3600));
     let station = "station-1".to_owned();
     let desk = Desk::new(Parts { ledger, vault, station, clock: system_clock(), feed, deliveries, bays });
-    let office = Arc::new(Office::new());
-    let arm = Arm { service: office.clone(), public_url: None, https: false };
+    let office = Arc::new(Office::new().await);
+    let arm = office.surface();
     let rate = Rate { per_second: 100_000, burst: 100_000 };
     let limits = Limits { address_rate: rate, caller_rate: rate, ..Limits::default() };
     (Running::start_routes(plain(limits), desk.routes().merge(arm::router(arm))).await, office)
