@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jobs::{ChangeError, Changes, DeskError, Jobs, KeyError};
 use ledger::{
     Applied, ApplyError, Change, DueTimer, Fault, FaultKind, JobFilter, JobPage, JobRow, OfficeError,
-    PlacedDrive, SqliteLedger, StoredReply,
+    PlacedDrive, StoredReply,
 };
 use model::DriveId;
 use model::job::{Happening, Job, JobKey, JobState, RunLogs};
@@ -18,7 +18,7 @@ use super::house::*;
 
 /// Passes everything on, but for one change.
 struct Failing {
-    inner: Arc<SqliteLedger>,
+    inner: Arc<dyn ledger::Jobs>,
     /// Changes left until the one that fails.
     left: AtomicUsize,
     after_commit: bool,

@@ -2,7 +2,6 @@
 
 use jobs::{Caller, ChangeError, Changes, Jobs, KeyError};
 use keys::Secret;
-use ledger::{Claims as _, Outbox as _};
 use model::job::{Happening, JobState};
 
 use super::house::*;

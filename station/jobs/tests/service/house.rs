@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jobs::{Bays, Caller, Changes, Clock, Jobs, Parts, Site, Sites, Stored, ThreeWay};
 use keys::{MasterKeys, Secret, Vault};
-use ledger::{Custody as _, SqliteLedger};
+use ledger::{Ledger, SqliteLedger};
 use model::DriveId;
 use model::job::{
     DeliveryPackage, Job, JobKey, JobType, NewDrive, NewJob, ReturnAddress, ReturnPackage, ReturnShipping,
@@ -43,7 +43,7 @@ impl Bays for Heard {
 /// A ledger, a vault and a clock; the service is made anew as often as a test restarts it.
 pub struct House {
     pub folder: tempfile::TempDir,
-    pub ledger: Arc<SqliteLedger>,
+    pub ledger: Arc<dyn Ledger>,
     pub vault: Arc<Vault>,
     pub heard: Arc<Heard>,
     pub now: Arc<AtomicI64>,
@@ -53,6 +53,10 @@ impl House {
     pub async fn new() -> House {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Arc::new(open(folder.path()).await);
+        House::over(folder, ledger)
+    }
+
+    pub fn over(folder: tempfile::TempDir, ledger: Arc<dyn Ledger>) -> House {
         let vault = Arc::new(Vault::over(MasterKeys::ephemeral()));
         House { folder, ledger, vault, heard: Arc::default(), now: Arc::new(AtomicI64::new(DAY_MS)) }
     }
@@ -63,6 +67,11 @@ impl House {
 
     pub fn jobs_over(&self, over: Arc<dyn ledger::Jobs>) -> Jobs {
         Jobs::new(self.parts(over))
+    }
+
+    /// Another station of the fleet, with bays of its own.
+    pub fn station(&self, name: &str, bays: Arc<Heard>) -> Jobs {
+        Jobs::new(Parts { station: name.to_owned(), bays, ..self.parts(self.ledger.clone()) })
     }
 
     pub fn jobs_with_customer_keys(&self) -> Jobs {

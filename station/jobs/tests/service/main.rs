@@ -1,9 +1,10 @@
 //! The service over a real SQLite ledger and a real vault, with a clock that tests move and bays that listen.
 //!
 //! `story`: what the desk, the customer and the bays do. `guarded`: keys. `crash`: a ledger that fails at each
-//! of its changes, before or after the commit, and requests that are then repeated.
+//! of its changes, before or after the commit, and requests that are then repeated. `fleet`: two stations over one ledger.
 
 mod crash;
+mod fleet;
 mod guarded;
 mod house;
 mod story;

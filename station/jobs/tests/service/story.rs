@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jobs::{ChangeError, Changes, DeskError, Listing, ThreeWay};
-use ledger::{IdempotentReply, JobScope, Outbox as _, Secrets as _, StoredReply};
+use ledger::{IdempotentReply, JobScope, StoredReply};
 use model::job::{DriveState, Happening, JobState, Notice, Place, ProblemCode, Refusal, RunLogs, Update};
 use model::status::DriveStatus;
 

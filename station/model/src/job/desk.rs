@@ -80,11 +80,25 @@ impl Turn {
         slot: Option<String>,
     ) -> Result<(), Refusal> {
         let place = Place::Shelf { station, slot };
+        if self.job.drive(&drive_id).is_some_and(|drive| drive.place.is_here()) {
+            return self.drive_moved(&drive_id, place);
+        }
         match self.job.job_type {
             JobType::Import => self.listed_received(&drive_id, place)?,
             JobType::Export => self.empty_received(drive_id, place)?,
         }
         self.answered()
+    }
+
+    /// Another station had it: it is the same drive in the same state, and that station's bay lets it go.
+    fn drive_moved(&mut self, drive_id: &DriveId, place: Place) -> Result<(), Refusal> {
+        let drive = self.drive_mut(drive_id)?;
+        let left_bay = drive.place.bay().is_some() && drive.state == DriveState::Transferring;
+        drive.place = place;
+        if left_bay {
+            self.act(Action::StopCopy { drive_id: drive_id.clone() });
+        }
+        Ok(())
     }
 
     fn listed_received(&mut self, drive_id: &DriveId, place: Place) -> Result<(), Refusal> {

@@ -74,7 +74,9 @@ impl Turn {
             Happening::Cancel => job.cancel_requested,
             Happening::ReturnBooked(package) => job.return_package.as_ref() == Some(package),
             Happening::ParcelReceived { tracking_number, .. } => self.parcel(tracking_number).is_some(),
-            Happening::DriveReceived { .. } => drive.is_some_and(|drive| drive.place.is_here()),
+            Happening::DriveReceived { station, .. } => {
+                drive.is_some_and(|drive| drive.place.station() == Some(station))
+            }
             Happening::DriveMissing { .. } => {
                 drive.is_some_and(|drive| drive.state == DriveState::NeverReceived)
             }

@@ -357,3 +357,13 @@ fn what_a_crash_left_undone_is_told_again() {
     teller.ok(Happening::DriveStopped { drive_id: id("D1") });
     assert_eq!(teller.job.standing_actions(), []);
 }
+
+#[test]
+fn a_drive_that_is_scanned_at_another_station_is_there_now_and_goes_on() {
+    let mut teller = job_in(JobState::Transferring);
+    let south = || Happening::DriveReceived { drive_id: id("D1"), station: "south".to_owned(), slot: None };
+    assert_eq!(teller.ok(south()), [Action::StopCopy { drive_id: id("D1") }]);
+    assert_eq!(teller.ok(south()), []);
+    let drive = teller.job.drive(&id("D1")).unwrap();
+    assert_eq!((drive.state, drive.place.station()), (DriveState::Transferring, Some("south")));
+}
