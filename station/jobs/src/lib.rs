@@ -15,7 +15,8 @@
 //!   entry that was saved before: to the customer, or for the drive that a bay has seen.
 //!
 //! To change what the customer's API does open `order`; the desk's, `desk`; a bay's, `bay`; timers and restarts,
-//! `clock`; what is written into custody and events, `record`; how a job becomes a row, `row`; keys, `secrets`; the chain as a whole, [`watch`].
+//! `clock`; what is written into custody and events, `record`; how a job becomes a row, `row`; keys, `secrets`, and
+//! after a rotation of the master key [`mod@rewrap`]; the chain as a whole, [`watch`].
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod desk;
 mod error;
 mod order;
 mod record;
+pub mod rewrap;
 mod row;
 mod secrets;
 mod service;
