@@ -37,7 +37,10 @@ pub struct Tools {
     pub azurite: Option<PathBuf>,
     /// azcopy, an executable: `DRAYAGE_AZCOPY`.
     pub azcopy: Option<PathBuf>,
-    /// A Python that can import `azure.storage.blob`, `pybde` and `dissect.fve`: `DRAYAGE_PYTHON`.
+    /// The official Import/Export client for Node, the file to `require`: `DRAYAGE_NODE_ARM_CLIENT`.
+    pub arm_client: Option<PathBuf>,
+    /// A Python that can import `azure.storage.blob`, `azure.mgmt.storageimportexport`, `pybde` and
+    /// `dissect.fve`: `DRAYAGE_PYTHON`.
     pub python: Option<PathBuf>,
 }
 
@@ -52,6 +55,7 @@ impl Tools {
         Tools {
             azurite: from("DRAYAGE_AZURITE", node::azurite()),
             azcopy: from("DRAYAGE_AZCOPY", node::azcopy()),
+            arm_client: from("DRAYAGE_NODE_ARM_CLIENT", node::arm_client()),
             python: from("DRAYAGE_PYTHON", python::interpreter()),
         }
     }
@@ -61,6 +65,7 @@ impl Tools {
         [
             ("DRAYAGE_AZURITE", &self.azurite),
             ("DRAYAGE_AZCOPY", &self.azcopy),
+            ("DRAYAGE_NODE_ARM_CLIENT", &self.arm_client),
             ("DRAYAGE_PYTHON", &self.python),
         ]
         .into_iter()

@@ -1,4 +1,5 @@
-//! npm packages: Azurite, which our endpoint is held to, and azcopy, a client and a peer.
+//! npm packages: Azurite, which our endpoint is held to, azcopy, a client and a peer, and the official
+//! Import/Export client, which drives our job API.
 //!
 //! Pinned with hashes by `tests/rig/node/package-lock.json`; no package's own scripts are run.
 
@@ -24,6 +25,11 @@ pub fn azcopy() -> PathBuf {
     modules().join("@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64")
 }
 
+/// The entry of the official Import/Export client, for a script to `require`.
+pub fn arm_client() -> PathBuf {
+    modules().join("@azure/arm-storageimportexport/dist/index.js")
+}
+
 /// Azurite on `port` of loopback with its data below `folder`, silent, not started yet.
 ///
 /// Looser API version checks are on, because the SDK may speak a newer version than Azurite knows.
@@ -45,7 +51,7 @@ pub fn ensure() -> Result<()> {
     if stamp.is_current() {
         return Ok(());
     }
-    say("installing npm packages of tests/rig/node/package-lock.json (azurite, azcopy) below tests/rig/node");
+    say("installing npm packages of tests/rig/node/package-lock.json below tests/rig/node");
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder);
     process::output(&mut npm)?;
