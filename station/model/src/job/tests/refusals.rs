@@ -40,7 +40,15 @@ pub(super) fn name(refusal: &Refusal) -> &'static str {
 }
 
 /// Where the job is, what is asked, and what it answers.
-fn examples() -> Vec<(Teller, Happening, &'static str)> {
+type Example = (Teller, Happening, &'static str);
+
+fn examples() -> Vec<Example> {
+    let mut all = on_the_way_in();
+    all.extend(on_the_way_out());
+    all
+}
+
+fn on_the_way_in() -> Vec<Example> {
     let why = || String::from("why");
     let update = |job: &Job, update: Update| {
         Happening::Update(Box::new(update.accept(job, &Facts { customer_keys: true, ..facts() }).unwrap()))
@@ -50,17 +58,6 @@ fn examples() -> Vec<(Teller, Happening, &'static str)> {
     held.ok(Happening::DriveHeld { drive_id: id("D1"), reason: why() });
     let mut cancelled = job_in(JobState::Transferring);
     cancelled.ok(Happening::Cancel);
-    let mut parcel_first = Teller::of(import());
-    parcel_first.ok(parcel("T1"));
-    let mut full = Teller::of(export());
-    full.ok(Happening::Ship);
-    (0..DRIVES_MAX).for_each(|n| {
-        full.received(&format!("E{n}"));
-    });
-    let mut many_extras = job_in(JobState::Shipping);
-    (0..RECORDS_MAX).for_each(|n| drop(many_extras.ok(extra(&format!("X{n}")))));
-    let mut boxed = job_in(JobState::Packaging);
-    boxed.packed("D1");
     let mut customers_key = Teller::of(import());
     let key = EncryptionKey {
         kek_type: KekType::CustomerManaged,
@@ -92,6 +89,24 @@ fn examples() -> Vec<(Teller, Happening, &'static str)> {
         (job_in(JobState::Packaging), other_carrier, "FieldFixed"),
         (Teller::of(import()), replace(export()), "Immutable"),
         (customers_key, goes_back, "KeyGoesBack"),
+    ]
+}
+
+fn on_the_way_out() -> Vec<Example> {
+    let why = || String::from("why");
+    let mut parcel_first = Teller::of(import());
+    parcel_first.ok(parcel("T1"));
+    let mut full = Teller::of(export());
+    full.ok(Happening::Ship);
+    (0..DRIVES_MAX).for_each(|n| {
+        full.received(&format!("E{n}"));
+    });
+    let mut many_extras = job_in(JobState::Shipping);
+    (0..RECORDS_MAX).for_each(|n| drop(many_extras.ok(extra(&format!("X{n}")))));
+    let mut boxed = job_in(JobState::Packaging);
+    boxed.packed("D1");
+
+    vec![
         (parcel_first, Happening::Delete, "DrivesHere"),
         (job_in(JobState::Shipping), unpacked("T1", Some(" ")), "ShortfallUnexplained"),
         (job_in(JobState::Shipping), extra("D2"), "ExtraIsListed"),
