@@ -15,6 +15,7 @@
 //! | certificates and their exchange | `tls` |
 //! | connections, peers, unread answers | `door` |
 //! | what happens around a request | `front` |
+//! | ids, headers, the log line | `ticket` |
 //! | binding, the Unix socket | `listen` |
 //!
 //! Who may do what is [`crate::people`]'s.
@@ -24,6 +25,8 @@ mod door;
 mod front;
 mod listen;
 mod rates;
+mod seats;
+mod ticket;
 pub(crate) mod tls;
 
 use std::future::Future;

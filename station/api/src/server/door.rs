@@ -4,13 +4,12 @@
 //! A connection that finds no seat is closed at once. Under TLS the door stands before the handshake, so that
 //! handshakes have seats too.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready as poll_ready};
 use std::time::Duration;
 
@@ -21,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep};
 use tower::Service;
+
+use super::seats::{Seat, Seats};
 
 /// Who is at the other end of a connection, as the system says.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -74,63 +75,10 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The seats of all listeners together.
-#[derive(Clone, Debug)]
-pub(super) struct Seats {
-    taken: Arc<Mutex<Taken>>,
-    max: usize,
-    per_peer_max: usize,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_peer: HashMap<Peer, usize>,
-}
-
-/// One connection's seat; dropping it frees it.
-#[derive(Debug)]
-struct Seat {
-    seats: Seats,
-    peer: Peer,
-}
-
-impl Seats {
-    pub(super) fn new(max: usize, per_peer_max: usize) -> Self {
-        Self { taken: Arc::default(), max, per_peer_max }
-    }
-
-    fn take(&self, peer: Peer) -> io::Result<Seat> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_peer = taken.by_peer.get(&peer).copied().unwrap_or_default();
-        // The command line on the machine itself is how one looks at a crowded station: it always gets in.
-        let is_local = matches!(peer, Peer::Local { .. });
-        if !is_local && (taken.all >= self.max || by_peer >= self.per_peer_max) {
-            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"));
-        }
-        taken.all += 1;
-        taken.by_peer.insert(peer, by_peer + 1);
-        Ok(Seat { seats: self.clone(), peer })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.all = taken.all.saturating_sub(1);
-        if let Some(count) = taken.by_peer.get_mut(&self.peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.by_peer.remove(&self.peer);
-            }
-        }
-    }
-}
-
 /// The acceptor of every listener.
 #[derive(Clone, Debug)]
 pub(super) struct Door {
-    pub seats: Seats,
+    pub seats: Seats<Peer>,
     pub unread: Duration,
     pub is_tls: bool,
 }
@@ -141,11 +89,22 @@ impl<I: Peered, S> Accept<I, S> for Door {
     type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     fn accept(&self, stream: I, inner: S) -> Self::Future {
-        let seated = stream.peer().and_then(|peer| Ok((peer, self.seats.take(peer)?)));
+        let seated = stream.peer().and_then(|peer| Ok((peer, self.seat(peer)?)));
         ready(seated.map(|(peer, seat)| {
             let origin = Origin { peer, is_tls: self.is_tls };
             (Impatient::new(stream, self.unread), Seated { inner, origin, _seat: Arc::new(seat) })
         }))
+    }
+}
+
+impl Door {
+    fn seat(&self, peer: Peer) -> io::Result<Seat<Peer>> {
+        let seat = match peer {
+            Peer::Network(_) => self.seats.take(peer),
+            // The command line on the machine itself is how one looks at a crowded station: it always gets in.
+            Peer::Local { .. } => Some(self.seats.take_always(peer)),
+        };
+        seat.ok_or_else(|| io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections"))
     }
 }
 
@@ -154,7 +113,7 @@ impl<I: Peered, S> Accept<I, S> for Door {
 pub(super) struct Seated<S> {
     inner: S,
     origin: Origin,
-    _seat: Arc<Seat>,
+    _seat: Arc<Seat<Peer>>,
 }
 
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Seated<S> {

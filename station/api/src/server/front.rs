@@ -1,41 +1,37 @@
-//! Around every handler: one request from its head to its log line.
+//! Around every handler: one request from its head to its answer.
 //!
 //! [`Front::admit`] refuses early and cheaply: what costs least is asked first, and the body is read last. The
 //! handler then runs on its own task, so neither a client that leaves nor a time-out tears it apart, and its panic
 //! is an answer like any other.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, error, info_span, warn};
 use uuid::Uuid;
 
-use super::config::Limits;
-use super::door::{Origin, Peer};
+use super::config::{Limits, chain};
+use super::door::Peer;
 use super::rates::Rates;
+use super::seats::{Seat, Seats};
+use super::ticket::Ticket;
 use crate::people::{Caller, Doorkeeper, Refused};
-use crate::problem::Refusal;
+use crate::problem::{Refusal, is_arm};
 
-/// Names the request in the answer and in the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
-/// Names a whole chain of requests; the client may choose it.
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
-/// What the log keeps of a path; the longest path of either surface is shorter.
-const PATH_BYTES_MAX: usize = 512;
 /// When to ask again while the ledger or the identity provider cannot be asked.
 const OURS_AGAIN: Duration = Duration::from_secs(10);
-/// Two years, the usual.
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
-/// Unless a page says what it needs, an answer loads nothing and stands in no frame.
-const CSP: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// When to ask again while too many requests run.
+const BUSY_AGAIN: Duration = Duration::from_secs(1);
+/// One caller may have this part of the requests that run: whoever sends slowly on purpose leaves room for others.
+const CALLERS_PART: usize = 4;
 
 /// The id of a request, for a handler that wants to name it: an extension of every request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,26 +62,23 @@ pub(super) struct Front {
     by_caller: Rates<String>,
     slots: Arc<Semaphore>,
     slot_count: u32,
+    shares: Seats<String>,
     body_bytes_max: usize,
     body: Duration,
     request: Duration,
 }
 
-/// A request that may go to its handler.
+/// A request that may go to its handler, with its place.
 struct Admitted {
     request: Request,
     caller: Option<Caller>,
-    slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
-/// What is known of a request while it is served.
-struct Ticket {
-    id: Uuid,
-    correlation: HeaderValue,
-    method: Method,
-    path: String,
-    origin: Origin,
-    begun: Instant,
+/// A running request's place among all, and among its caller's.
+struct Place {
+    _slot: OwnedSemaphorePermit,
+    _share: Option<Seat<String>>,
 }
 
 /// A refusal, with what only the log may know.
@@ -93,12 +86,11 @@ struct Turned {
     refusal: Refusal,
     why: Option<String>,
     retry_after: Option<Duration>,
-    caller: Option<String>,
 }
 
 impl From<Refusal> for Turned {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, why: None, retry_after: None, caller: None }
+        Self { refusal, why: None, retry_after: None }
     }
 }
 
@@ -116,12 +108,10 @@ async fn serve(State(front): State<Arc<Front>>, request: Request, next: Next) ->
             Err(turned) => Err(turned),
         }
     };
-    let (caller, mut answer) = match served.instrument(span).await {
-        Ok((caller, answer)) => (caller, answer),
-        Err(turned) => turned.told(&ticket),
-    };
+    let served = served.instrument(span).await;
+    let mut answer = served.unwrap_or_else(|turned| turned.told(&ticket));
     ticket.mark(answer.headers_mut());
-    ticket.log(caller.as_deref(), answer.status());
+    ticket.log(answer.status());
     answer
 }
 
@@ -140,6 +130,7 @@ impl Front {
             by_caller: Rates::new(limits.caller_rate),
             slots: Arc::new(Semaphore::new(limits.requests_max)),
             slot_count: u32::try_from(limits.requests_max).unwrap_or(u32::MAX),
+            shares: Seats::new(usize::MAX, (limits.requests_max / CALLERS_PART).max(1)),
             body_bytes_max: limits.body_bytes_max,
             body: Duration::from_millis(limits.body_ms),
             request: Duration::from_millis(limits.request_ms),
@@ -156,141 +147,142 @@ impl Front {
             self.by_address.check(&ticket.origin.peer).map_err(Turned::too_many)?;
         }
         let caller = self.caller(request.headers(), ticket).await?;
-        if let Some(caller) = &caller {
-            self.by_caller.check(&caller.id).map_err(|wait| Turned::too_many(wait).of(caller))?;
-        }
-        let of = |turned: Turned| match &caller {
-            Some(caller) => turned.of(caller),
-            None => turned,
+        let place = self.place(caller.as_ref())?;
+        // What nobody has to be known for has no body that anybody would read.
+        let mut request = match caller {
+            Some(_) => self.whole(request).await?,
+            None => request.map(|_| Body::empty()),
         };
-        let slot = self.slots.clone().try_acquire_owned().map_err(|_| of(Turned::busy()))?;
-        let mut request = self.whole(request).await.map_err(|refusal| of(refusal.into()))?;
         let extensions = request.extensions_mut();
         extensions.insert(RequestId(ticket.id));
         extensions.insert(self.stopping.clone());
         if let Some(caller) = &caller {
             extensions.insert(caller.clone());
         }
-        Ok(Admitted { request, caller, slot })
+        Ok(Admitted { request, caller, place })
     }
 
     /// Who calls; nobody on a public path, where credentials are not even looked at.
     async fn caller(&self, headers: &HeaderMap, ticket: &Ticket) -> Result<Option<Caller>, Turned> {
-        if self.public.contains(&ticket.path.as_str()) && [Method::GET, Method::HEAD].contains(&ticket.method)
-        {
+        let is_read = [Method::GET, Method::HEAD].contains(&ticket.method);
+        if is_read && self.public.contains(&ticket.path.as_str()) {
             return Ok(None);
         }
-        match self.doorkeeper.caller(headers, ticket.origin.peer).await {
-            Ok(caller) => Ok(Some(caller)),
-            Err(refused) => Err(Turned::refused(&refused)),
-        }
+        let found = self.doorkeeper.caller(headers, ticket.origin.peer);
+        let found = tokio::time::timeout(self.request, found).await.map_err(|_| Turned::unknowing())?;
+        let caller = found.map_err(|refused| Turned::refused(&refused))?;
+        let _ = ticket.caller.set(caller.id.clone());
+        self.by_caller.check(&caller.id).map_err(Turned::too_many)?;
+        Ok(Some(caller))
+    }
+
+    fn place(&self, caller: Option<&Caller>) -> Result<Place, Turned> {
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| Turned::busy())?;
+        let share = match caller {
+            Some(caller) => {
+                Some(self.shares.take(caller.id.clone()).ok_or_else(|| Turned::too_many(BUSY_AGAIN))?)
+            }
+            None => None,
+        };
+        Ok(Place { _slot: slot, _share: share })
     }
 
     /// The request with its whole body in memory.
-    async fn whole(&self, request: Request) -> Result<Request, Refusal> {
+    async fn whole(&self, request: Request) -> Result<Request, Turned> {
         let (parts, body) = request.into_parts();
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if declared
-            .and_then(|length| length.parse().ok())
-            .is_some_and(|length: usize| length > self.body_bytes_max)
-        {
-            return Err(Refusal::TooLarge);
+        let declared: Option<usize> = declared.and_then(|length| length.parse().ok());
+        if declared.is_some_and(|length| length > self.body_bytes_max) {
+            return Err(Refusal::TooLarge.into());
         }
-        let collected =
-            tokio::time::timeout(self.body, Limited::new(body, self.body_bytes_max).collect()).await;
-        match collected {
+        let body = Limited::new(body, self.body_bytes_max).collect();
+        match tokio::time::timeout(self.body, body).await {
             Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::from(whole.to_bytes()))),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-            Ok(Err(_)) => Err(Refusal::Malformed),
-            Err(_) => Err(Refusal::TooSlow),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge.into()),
+            Ok(Err(_)) => Err(Refusal::Malformed.into()),
+            Err(_) => Err(Refusal::TooSlow.into()),
         }
     }
 
-    async fn run(
-        &self,
-        admitted: Admitted,
-        next: Next,
-        ticket: &Ticket,
-    ) -> Result<(Option<String>, Response), Turned> {
-        let Admitted { request, caller, slot } = admitted;
-        let id = caller.as_ref().map(|caller| caller.id.clone());
+    async fn run(&self, admitted: Admitted, next: Next, ticket: &Ticket) -> Result<Response, Turned> {
+        let Admitted { request, caller, place } = admitted;
         let handler = async move {
             let answer = next.run(request).await;
-            drop(slot);
+            drop(place);
             answer
         };
         let handler = tokio::spawn(handler.in_current_span());
-        let turned = |refusal: Refusal, why: &str| Turned {
-            why: Some(why.to_owned()),
-            caller: id.clone(),
-            ..Turned::from(refusal)
-        };
         match tokio::time::timeout(self.request, handler).await {
-            Ok(Ok(answer)) => match asked(caller.as_ref(), answer, ticket) {
-                Some(answer) => Ok((id, answer)),
-                None => Err(turned(Refusal::Internal, "the route let nobody decide whether this is allowed")),
-            },
-            Ok(Err(_)) => Err(turned(Refusal::Internal, "the handler panicked")),
-            Err(_) => Err(turned(Refusal::Unavailable, "the handler takes too long; it goes on")),
+            Ok(Ok(answer)) => asked(caller.as_ref(), answer, ticket),
+            Ok(Err(_)) => Err(Turned::because(Refusal::Internal, "the handler panicked")),
+            Err(_) => Err(Turned::because(Refusal::Unavailable, "the handler takes too long; it goes on")),
         }
     }
 }
 
-/// Lets an answer out only if somebody decided that its caller may have it; nothing where nobody did.
+/// Lets an answer out only if somebody decided that its caller may have it.
 ///
 /// Refusals pass, for they are what happens before anybody can decide. The router's own, which have no body, get one;
 /// and what no route took gets the body of the surface that its path belongs to, whoever's fallback answered.
-fn asked(caller: Option<&Caller>, answer: Response, ticket: &Ticket) -> Option<Response> {
+fn asked(caller: Option<&Caller>, answer: Response, ticket: &Ticket) -> Result<Response, Turned> {
     let status = answer.status();
     let is_refusal = status.is_client_error() || status.is_server_error();
     let is_undecided = caller.is_some_and(|caller| !caller.was_asked());
     if !is_refusal && is_undecided {
-        return None;
+        return Err(Turned::because(
+            Refusal::Internal,
+            "the route let nobody decide whether this is allowed",
+        ));
     }
     let refusal = match status {
         StatusCode::NOT_FOUND => Refusal::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => Refusal::MethodNotAllowed,
-        _ => return Some(answer),
+        _ => return Ok(answer),
     };
-    let is_anothers = is_undecided && !crate::problem::is_arm(&ticket.path);
+    let is_anothers = is_undecided && !is_arm(&ticket.path);
     if answer.headers().contains_key(header::CONTENT_TYPE) && !is_anothers {
-        return Some(answer);
+        return Ok(answer);
     }
     let mut told = refusal.answer(&ticket.path);
     if let Some(allow) = answer.headers().get(header::ALLOW) {
         told.headers_mut().insert(header::ALLOW, allow.clone());
     }
-    Some(told)
+    Ok(told)
 }
 
 impl Turned {
+    fn because(refusal: Refusal, why: &str) -> Self {
+        Self { why: Some(why.to_owned()), ..refusal.into() }
+    }
+
     fn too_many(wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Refusal::TooMany.into() }
     }
 
     fn busy() -> Self {
-        let why = Some("as many requests are running as may".to_owned());
-        Self { retry_after: Some(Duration::from_secs(1)), why, ..Refusal::Unavailable.into() }
+        let busy = Self::because(Refusal::Unavailable, "as many requests are running as may");
+        Self { retry_after: Some(BUSY_AGAIN), ..busy }
+    }
+
+    fn unknowing() -> Self {
+        let why = "neither the ledger nor the identity provider said in time who calls";
+        Self { retry_after: Some(OURS_AGAIN), ..Self::because(Refusal::Unavailable, why) }
     }
 
     fn refused(refused: &Refused) -> Self {
-        let why = Some(super::config::chain(refused));
+        let why = chain(refused);
         match refused.is_ours() {
-            true => Self { retry_after: Some(OURS_AGAIN), why, ..Refusal::Unavailable.into() },
-            false => Self { why, ..Refusal::Unauthenticated.into() },
+            true => Self { retry_after: Some(OURS_AGAIN), ..Self::because(Refusal::Unavailable, &why) },
+            false => Self::because(Refusal::Unauthenticated, &why),
         }
     }
 
-    fn of(self, caller: &Caller) -> Self {
-        Self { caller: Some(caller.id.clone()), ..self }
-    }
-
-    fn told(self, ticket: &Ticket) -> (Option<String>, Response) {
+    fn told(self, ticket: &Ticket) -> Response {
         let why = self.why.as_deref().unwrap_or_default();
         match self.refusal {
             Refusal::Internal => error!(event = "request_failed", request_id = %ticket.id, err = why),
-            _ => {
-                warn!(event = "request_refused", request_id = %ticket.id, refusal = ?self.refusal, err = why)
+            refusal => {
+                warn!(event = "request_refused", request_id = %ticket.id, refusal = ?refusal, err = why)
             }
         }
         let mut answer = self.refusal.answer(&ticket.path);
@@ -298,62 +290,6 @@ impl Turned {
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
             answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        (self.caller, answer)
+        answer
     }
-}
-
-impl Ticket {
-    fn of(request: &Request) -> Self {
-        let id = Uuid::now_v7();
-        let chosen = request.headers().get(CORRELATION_ID).filter(|value| is_name(value)).cloned();
-        let local = Origin { peer: Peer::Local { uid: u32::MAX }, is_tls: false };
-        Self {
-            id,
-            correlation: chosen.unwrap_or_else(|| id_value(id)),
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            // Without a door there is no peer: then it is nobody's process.
-            origin: request.extensions().get().copied().unwrap_or(local),
-            begun: Instant::now(),
-        }
-    }
-
-    /// Headers that every answer has.
-    fn mark(&self, headers: &mut HeaderMap) {
-        headers.insert(REQUEST_ID, id_value(self.id));
-        headers.insert(CORRELATION_ID, self.correlation.clone());
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(CSP);
-        if self.origin.is_tls {
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
-        }
-    }
-
-    /// One line a request: no query, no header, no body, so no secret.
-    fn log(&self, caller: Option<&str>, status: StatusCode) {
-        let path: String = self.path.chars().take(PATH_BYTES_MAX).collect();
-        info!(
-            event = "request",
-            request_id = %self.id,
-            correlation_id = self.correlation.to_str().unwrap_or_default(),
-            operator = caller.unwrap_or("-"),
-            peer = %self.origin.peer,
-            method = %self.method,
-            path,
-            status = status.as_u16(),
-            elapsed_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        );
-    }
-}
-
-/// Whether a client's id may go into our log and answer: it is theirs to choose, so only letters, digits and dashes.
-fn is_name(value: &HeaderValue) -> bool {
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    !value.is_empty() && value.len() <= 64 && value.as_bytes().iter().all(is_letter)
-}
-
-fn id_value(id: Uuid) -> HeaderValue {
-    HeaderValue::from_str(&id.to_string()).unwrap_or(HeaderValue::from_static("-"))
 }

@@ -17,7 +17,8 @@ use tracing::{debug, warn};
 
 use super::BindError;
 use super::config::{Config, Limits, Listen, Local};
-use super::door::{Door, Seats};
+use super::door::{Door, Peer};
+use super::seats::Seats;
 use super::tls::Certificate;
 
 /// Heads larger than this are refused: 16 KiB is what large bearer tokens with many groups need.
@@ -36,7 +37,7 @@ pub(super) enum Listener {
 /// What all listeners share.
 #[derive(Clone)]
 pub(super) struct Shared {
-    seats: Seats,
+    seats: Seats<Peer>,
     header: Duration,
     unread: Duration,
 }

@@ -8,7 +8,7 @@ use axum::routing::post;
 use crate::people::{Cell, Reach, Role, TABLE, cell, needs};
 use crate::server::config::{Limits, Rate};
 
-use super::rig::{Running, has_status, plain};
+use super::rig::{DEADLINE, Running, has_status, plain};
 
 async fn running() -> Running {
     Running::start(plain(Limits::default())).await
@@ -203,8 +203,8 @@ fn the_log_has_a_line_a_request_and_neither_query_nor_token_nor_body() {
         .with_ansi(false)
         .with_writer(move || lines.clone())
         .finish();
-    let secret = tracing::subscriber::with_default(subscriber, || runtime.block_on(planted_secrets()));
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let secret = tracing::subscriber::with_default(subscriber, || runtime.block_on(planted_secrets(&log)));
+    let text = log.text();
     let line = text.lines().find(|line| line.contains("event=\"request\"") && line.contains("/length"));
     let line = line.expect("a line of the request");
     for field in
@@ -216,11 +216,14 @@ fn the_log_has_a_line_a_request_and_neither_query_nor_token_nor_body() {
         assert!(!text.contains(planted), "{planted} is in the log");
     }
     assert!(!text.contains(&secret), "the token is in the log");
+    let left = text.lines().find(|line| line.contains("event=\"request\"") && line.contains("/slow"));
+    let left = left.expect("a line of the request whose client left");
+    assert!(left.contains("status=499") && left.contains("operator=\"token:"), "{left}");
     assert!(text.contains("the API token is mistyped"), "the reason of a refusal is in the log");
 }
 
 /// Sends what must not be seen again, in every place that a request has; gives the token.
-async fn planted_secrets() -> String {
+async fn planted_secrets(log: &Log) -> String {
     let server = running().await;
     let token = server.token(&[Role::Admin]).await;
     let head =
@@ -232,6 +235,18 @@ async fn planted_secrets() -> String {
         let answer = server.ask(&format!("{head}authorization: Bearer {wrong}\r\n{body}")).await;
         assert!(has_status(&answer, 401), "{answer}");
     }
+    let mut leaving = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let head = format!("GET /slow HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    tokio::io::AsyncWriteExt::write_all(&mut leaving, head.as_bytes()).await.unwrap();
+    server.deeds.slow_began.notified().await;
+    drop(leaving);
+    let noticed = async {
+        while !log.text().contains("status=499") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, noticed).await.expect("the server sees that the client left");
+    server.deeds.slow_may_end.notify_one();
     server.stop().await;
     token
 }
@@ -239,6 +254,12 @@ async fn planted_secrets() -> String {
 /// Lines of a log, in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

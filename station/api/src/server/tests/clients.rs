@@ -196,6 +196,38 @@ async fn more_requests_than_may_run_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn one_caller_cannot_take_all_places() {
+    let server = Running::start(plain(Limits { requests_max: 4, ..Limits::default() })).await;
+    let [greedy, other] = [server.token(&[Role::Admin]).await, server.token(&[Role::Admin]).await];
+    // A body that does not come holds the one place that a caller of four may have.
+    let mut held = TcpStream::connect(server.address).await.unwrap();
+    held.write_all(post(&greedy, "content-length: 5").as_bytes()).await.unwrap();
+    let refused = async {
+        while !has_status(&server.get("/jobs", Some(&greedy)).await, 429) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, refused).await.expect("refused in time");
+    assert!(has_status(&server.get("/jobs", Some(&other)).await, 200));
+    held.write_all(b"12345").await.unwrap();
+    let mut first = [0; 12];
+    held.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    drop(held);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_public_path_waits_for_no_body() {
+    let server = Running::start(plain(Limits::default())).await;
+    let answer = server
+        .ask("GET /open HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(has_status(&answer, 200), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_handler_that_takes_too_long_is_503_and_still_ends_what_it_began() {
     let server = Running::start(plain(short())).await;
     let token = server.token(&[Role::Admin]).await;

@@ -131,6 +131,22 @@ async fn every_route_answers_every_role_as_the_table_says() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_path_of_neither_surface_is_a_problem_and_one_of_arms_is_arms_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _) = running(&folder).await;
+    let token = server.token(&[Role::Admin]).await;
+    for (path, body) in [
+        ("/v1/nowhere", "/problems/not-found"),
+        ("/", "/problems/not-found"),
+        ("/subscriptions/aa/x", r#""error""#),
+    ] {
+        let answer = send(&server, "GET", path, Some(&token), "").await;
+        assert!(has_status(&answer, 404) && answer.contains(body), "{path}: {answer}");
+    }
+    server.stop().await;
+}
+
 fn import(subscription: &str, drive: &str) -> String {
     let group = format!("/subscriptions/{subscription}/resourceGroups/moves");
     let address = json!({"recipientName": "Test", "streetAddress1": "Street 1", "city": "City", "postalCode": "1",
