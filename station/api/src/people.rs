@@ -1,7 +1,7 @@
 //! Who may do what: roles, operations, the table of the two, and the caller of a request.
 //!
 //! The invariant: nothing is done for a caller before [`authorise`] allowed it, and what is not in the
-//! [table](permissions) is denied. A decision says how far it reaches ([`Reach`]): staff reach every job, a
+//! table (`permissions`) is denied. A decision says how far it reaches ([`Reach`]): staff reach every job, a
 //! customer only what their subscriptions and resource groups name. Handlers show, list and change only what the
 //! reach covers, and answer 404 for the rest: a 403 would tell a customer that somebody else's job exists.
 //!

@@ -9,7 +9,7 @@
 //! thing to be switched off and kept off.
 //!
 //! Invariant: an algorithm counts only if it is configured, is the key's own, and is RS256 or ES256: there is no
-//! code here for any other. Key rotation, caching and fetching are [`provider`]'s.
+//! code here for any other. Key rotation, caching and fetching are `provider`'s.
 
 mod claims;
 mod compact;
