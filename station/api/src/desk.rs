@@ -16,9 +16,13 @@
 //! | events, web-hooks, tokens, accounts, custody | the module of that name |
 //! | the OpenAPI file | [`crate::openapi`] |
 
+#[allow(unused_qualifications, reason = "utoipa's macro writes them")]
+pub mod accounts;
 pub mod ask;
 pub mod bays;
 pub mod cursor;
+#[allow(unused_qualifications, reason = "utoipa's macro writes them")]
+pub mod custody;
 #[allow(unused_qualifications, reason = "utoipa's macro writes them")]
 mod drives;
 pub mod etag;
@@ -27,15 +31,20 @@ mod events;
 #[allow(unused_qualifications, reason = "utoipa's macro writes them")]
 mod jobs;
 pub mod once;
+mod packages;
 pub mod refused;
+mod scans;
+mod shipping;
 mod status;
+#[allow(unused_qualifications, reason = "utoipa's macro writes them")]
+mod tokens;
 #[allow(unused_qualifications, reason = "utoipa's macro writes them")]
 mod webhooks;
 
 use std::sync::Arc;
 
+use ::custody::Draft;
 use axum::Router;
-use custody::Draft;
 use keys::Vault;
 use ledger::{Change, Ledger};
 use serde_json::Value;
@@ -43,7 +52,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use crate::events::Feed;
-use crate::people::{Caller, Clock, Operation, needs};
+use crate::people::{Caller, Clock, Operation, Tokens, needs};
 use crate::webhook::Deliveries;
 use ask::Command;
 use once::Answer;
@@ -68,6 +77,12 @@ pub struct Parts {
     pub deliveries: Deliveries,
     /// What the bays are doing.
     pub bays: bays::Board,
+    /// What happens to jobs.
+    pub jobs: Arc<::jobs::Jobs>,
+    /// The station's own tokens.
+    pub tokens: Tokens,
+    /// What signs the custody chain.
+    pub custody: custody::Keys,
 }
 
 /// The state of every handler.
@@ -144,8 +159,21 @@ pub(crate) fn open_routes() -> OpenApiRouter<Desk> {
         .routes(of(Op::ReadBays, routes!(bays::get)))
         .routes(of(Op::ReadDrives, routes!(drives::list)))
         .routes(of(Op::ReadDrives, routes!(drives::get)))
+        .routes(of(Op::ScanDrive, routes!(scans::scan)))
+        .routes(of(Op::AssignBay, routes!(scans::assign)))
+        .routes(of(Op::Hold, routes!(scans::hold)))
+        .routes(of(Op::Resume, routes!(scans::resume)))
+        .routes(of(Op::Release, routes!(scans::release)))
+        .routes(of(Op::ReceivePackage, routes!(scans::never_received)))
+        .routes(of(Op::Pack, routes!(scans::pack)))
+        .routes(of(Op::JobsRead, routes!(packages::get)))
+        .routes(of(Op::ReceivePackage, routes!(packages::receive)))
+        .routes(of(Op::ReceivePackage, routes!(packages::unpack)))
         .routes(of(Op::JobsRead, routes!(jobs::list)))
         .routes(of(Op::JobsRead, routes!(jobs::get)))
+        .routes(of(Op::Ship, routes!(shipping::ship)))
+        .routes(of(Op::Hold, routes!(shipping::fault)))
+        .routes(of(Op::PutBackFaulted, routes!(shipping::put_back)))
         .routes(of(Op::ReadEvents, routes!(events::events)))
         .routes(of(Op::ReadWebHooks, routes!(webhooks::list)))
         .routes(of(Op::ManageWebHooks, routes!(webhooks::create)))
@@ -153,6 +181,17 @@ pub(crate) fn open_routes() -> OpenApiRouter<Desk> {
         .routes(of(Op::ManageWebHooks, routes!(webhooks::delete)))
         .routes(of(Op::ManageWebHooks, routes!(webhooks::test)))
         .routes(of(Op::ManageWebHooks, routes!(webhooks::enable)))
+        .routes(of(Op::ReadTokens, routes!(tokens::list)))
+        .routes(of(Op::ManageTokens, routes!(tokens::create)))
+        .routes(of(Op::ManageTokens, routes!(tokens::delete)))
+        .routes(of(Op::ReadAccounts, routes!(accounts::list)))
+        .routes(of(Op::ManageAccounts, routes!(accounts::put)))
+        .routes(of(Op::ManageAccounts, routes!(accounts::delete)))
+        .routes(of(Op::ReadCustody, routes!(custody::entries)))
+        .routes(of(Op::ExportCustody, routes!(custody::export)))
+        .routes(of(Op::ReadCustody, routes!(custody::verify)))
+        .routes(of(Op::ReadCustody, routes!(custody::checkpoints)))
+        .routes(of(Op::ReadCustody, routes!(custody::keys)))
 }
 
 /// An event of the station itself.

@@ -122,6 +122,9 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
             operation.as_object_mut().expect("an operation").entry("parameters").or_insert_with(|| json!([]));
         list.as_array_mut().expect("a list").push(idempotency_key());
     }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        tighten(parameter);
+    }
     let has_parameters = parameters(operation).next().is_some();
     let responses = operation["responses"].as_object_mut().expect("an operation has responses");
     for (status, _) in PROBLEMS {
@@ -142,6 +145,19 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
                 json!({"$ref": format!("#/components/responses/Problem{status}")}),
             );
         }
+    }
+}
+
+/// What a parameter's type in Rust cannot say: left out it may be, but never null; and how a tag is written.
+fn tighten(parameter: &mut Value) {
+    let is_tag = parameter["name"] == "If-Match";
+    let schema = &mut parameter["schema"];
+    if let Some(kinds) = schema["type"].as_array() {
+        schema["type"] = kinds.iter().find(|kind| *kind != "null").cloned().unwrap_or_default();
+    }
+    if is_tag {
+        schema["pattern"] = json!(r#"^([*]|"[!#-~]{0,64}")$"#);
+        schema["minLength"] = json!(1);
     }
 }
 

@@ -3,12 +3,15 @@
 //! The server in front has read the whole body before a handler runs; the limit here is for whoever serves the router
 //! without it. Bodies and queries with fields that nobody knows are refused: a misspelt `reason` must not get lost.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::Stored;
 use serde::de::DeserializeOwned;
 
 use super::Desk;
@@ -18,8 +21,8 @@ use super::refused::Refused;
 use crate::people::{Caller, Denied};
 use crate::problem::{self, Problem, Refusal};
 
-/// No command is longer; what customers send goes another way.
-const BODY_BYTES_MAX: usize = 64 << 10;
+/// No command is longer than a list of checkpoints; what customers send goes another way.
+const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// The names in a path.
 pub struct Named<T>(pub T);
@@ -43,6 +46,23 @@ pub struct Command<T> {
 pub struct Nothing;
 
 impl<T> Command<T> {
+    /// The caller as the service of jobs knows one, who keeps the answer that `render` makes of the job as it was saved.
+    pub fn asker(
+        &self,
+        desk: &Desk,
+        render: impl Fn(&Stored) -> Answer + Send + Sync + 'static,
+    ) -> jobs::Caller {
+        let caller = self.plain_asker();
+        let Some(once) = self.once.clone() else { return caller };
+        let now = desk.now();
+        caller.answering(Arc::new(move |stored| once.keep(&render(stored), now)))
+    }
+
+    /// The same without an answer.
+    pub fn plain_asker(&self) -> jobs::Caller {
+        jobs::Caller::new(&self.caller.id, self.caller.role_names())
+    }
+
     /// What the change keeps of its answer.
     pub fn keep(&self, answer: &Answer, now_unix_ms: i64) -> Option<ledger::IdempotentReply> {
         self.once.as_ref().map(|once| once.keep(answer, now_unix_ms))

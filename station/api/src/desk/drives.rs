@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Desk;
 use super::ask::{Asked, Named};
 use super::cursor::Pages;
-use super::refused::{Refused, internal, out_of_range, unknown};
+use super::refused::{Refused, internal, lengths, out_of_range, unknown};
 use crate::events::rfc3339;
 use crate::people::Reach;
 use crate::problem::Problem;
@@ -142,6 +142,11 @@ pub(super) async fn list(
     reach: Reach,
     Asked(which): Asked<Which>,
 ) -> Result<Json<DrivePage>, Refused> {
+    lengths(&[
+        ("state", which.state.as_deref(), 32),
+        ("bay", which.bay.as_deref(), 64),
+        ("job", which.job.as_deref(), 512),
+    ])?;
     let pages = Pages::new("drives", &[which.state.as_deref(), which.bay.as_deref(), which.job.as_deref()]);
     let limit = match which.limit.unwrap_or(50) {
         limit @ 1..=200 => limit as usize,
@@ -258,6 +263,24 @@ impl DriveView {
             percent_complete: drive.percent_complete,
             bytes_succeeded: drive.bytes_succeeded,
             next: next(drive),
+        }
+    }
+}
+
+impl DriveView {
+    /// A drive that is not on the job's list, or no longer.
+    pub(super) fn extra(job: &JobKey, drive_id: &DriveId, place: &Place) -> Self {
+        Self {
+            drive_id: drive_id.as_str().to_owned(),
+            job: name(job),
+            state: "Extra".to_owned(),
+            place: PlaceView::of(place),
+            hold: None,
+            fault: None,
+            copy_status: None,
+            percent_complete: 0,
+            bytes_succeeded: 0,
+            next: "Keep it with the job's drives: it goes back with them.".to_owned(),
         }
     }
 }

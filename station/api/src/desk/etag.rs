@@ -34,11 +34,12 @@ impl IfMatch {
             if text.trim() == "*" {
                 return Ok(Self::Any);
             }
-            for part in text.split(',') {
-                tags.push(tag(part.trim()).ok_or_else(malformed)?);
+            // Empty elements of a list are nothing: RFC 9110 §5.6.1.
+            for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+                tags.push(tag(part).ok_or_else(malformed)?);
             }
         }
-        Ok(Self::Of(tags))
+        Ok(if tags.is_empty() { Self::Unsaid } else { Self::Of(tags) })
     }
 
     /// Holds it against the version that is there.
@@ -96,7 +97,8 @@ fn malformed() -> Problem {
     .with("retryable", false)
 }
 
-fn stale(found: &str) -> Problem {
+/// The refusal of a change that was decided on another version.
+pub(super) fn stale(found: &str) -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
         "changed-meanwhile",
@@ -143,8 +145,9 @@ mod tests {
 
     #[test]
     fn what_is_no_entity_tag_is_refused() {
-        for bad in ["7", "", "\"", "\"7", "\"a\"b\"", "\"a\",", "W/7"] {
+        for bad in ["7", "\"", "\"7", "\"a\"b\"", "\"a\", b", "W/7"] {
             assert_eq!(read(&[bad]), Err(StatusCode::BAD_REQUEST), "{bad}");
         }
+        assert_eq!(read(&[""]), Ok(IfMatch::Unsaid), "an empty list says nothing");
     }
 }

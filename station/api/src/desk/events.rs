@@ -18,6 +18,8 @@ use crate::people::Reach;
 use crate::problem::Problem;
 use crate::server::Stopping;
 
+/// What every client's numbers can hold: 2^53 − 1.
+const NUMBER_MAX: i64 = 9_007_199_254_740_991;
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Which events.
@@ -68,10 +70,18 @@ pub(super) async fn events(
     headers: HeaderMap,
     stopping: Option<Extension<Stopping>>,
 ) -> Result<Response, Refused> {
-    let after = last_seen(&headers)?.or(which.after);
-    if which.limit.is_some_and(|limit| !(1..=200).contains(&limit)) || after.is_some_and(|after| after < 0) {
+    let last_seen = last_seen(&headers)?;
+    if which.limit.is_some_and(|limit| !(1..=200).contains(&limit))
+        || which.after.is_some_and(|after| !(0..=NUMBER_MAX).contains(&after))
+    {
         return Err(super::refused::out_of_range("limit is 1 to 200, after is 0 or more").into());
     }
+    let after = last_seen.or(which.after);
+    super::refused::lengths(&[
+        ("kind", which.kind.as_deref(), 64),
+        ("job", which.job.as_deref(), 512),
+        ("drive", which.drive.as_deref(), 128),
+    ])?;
     let drive =
         which.drive.map(|drive| DriveId::new(&drive).map_or(drive, |drive| drive.as_str().to_owned()));
     let watch = Watch::new(reach).only(which.kind.into_iter().collect(), which.job, drive);

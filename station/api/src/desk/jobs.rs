@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use jobs::Stored;
 use ledger::{JobFilter, JobKey, JobRow, JobScope, PAGE_ROWS_MAX};
 use model::job::{Job, JobState, JobType};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::ask::{Asked, Named};
 use super::cursor::{ForeignCursor, Pages};
 use super::drives::{DriveView, JobName, PlaceView, name, parse};
 use super::etag::etag;
-use super::refused::{Refused, out_of_range, unknown};
+use super::refused::{Refused, lengths, out_of_range, unknown};
 use crate::events::rfc3339;
 use crate::people::Reach;
 
@@ -45,9 +46,6 @@ pub(super) struct Summary {
     /// When it was made.
     #[schema(format = DateTime)]
     created_at: String,
-    /// When it was last changed.
-    #[schema(format = DateTime)]
-    updated_at: String,
 }
 
 /// A job.
@@ -197,6 +195,12 @@ pub(super) async fn list(
     reach: Reach,
     Asked(which): Asked<Which>,
 ) -> Result<Json<JobPage>, Refused> {
+    lengths(&[
+        ("subscription", which.subscription.as_deref(), 128),
+        ("resourceGroup", which.resource_group.as_deref(), 128),
+        ("state", which.state.as_deref(), 32),
+        ("jobType", which.job_type.as_deref(), 32),
+    ])?;
     let (pages, filter) = (which.pages(), which.filter());
     let limit = match which.limit.unwrap_or(50) {
         limit @ 1..=200 => limit,
@@ -209,8 +213,9 @@ pub(super) async fn list(
     while jobs.is_empty() && looked_at < LOOKED_AT_MAX {
         let page = desk.ledger().jobs(&filter, after, limit).await?;
         looked_at += page.jobs.len();
-        let seen = page.jobs.into_iter().filter(|row| which.sees(row, &reach));
-        jobs.extend(seen.map(Summary::of));
+        for row in page.jobs.iter().filter(|row| which.sees(row, &reach)) {
+            jobs.push(Summary::of_row(row)?);
+        }
         after = page.next;
         if after.is_none() {
             break;
@@ -238,8 +243,8 @@ pub(super) async fn get(
     Named(path): Named<Path>,
 ) -> Result<Response, Refused> {
     let row = find(&desk, &reach, &path).await?;
-    let tag = etag(row.version);
-    Ok(([(header::ETAG, tag)], Json(Whole::of(row)?)).into_response())
+    let stored = Stored { job: parse(&row.document)?, version: row.version };
+    Ok(([(header::ETAG, etag(row.version))], Json(Whole::of(&stored))).into_response())
 }
 
 /// The job, if the caller may know of it.
@@ -253,39 +258,55 @@ pub(super) async fn find(desk: &Desk, reach: &Reach, path: &Path) -> Result<JobR
 }
 
 impl Summary {
-    fn of(row: JobRow) -> Self {
+    fn of(stored: &Stored) -> Self {
+        let job = &stored.job;
         Self {
-            job: name(&row.key),
-            job_type: row.job_type,
-            location: row.location,
-            storage_account_id: row.storage_account,
-            state: row.state,
-            tracking_numbers: row.tracking_numbers,
-            drive_count: row.drives.len(),
-            version: row.version,
-            created_at: rfc3339(row.created_unix_ms),
-            updated_at: rfc3339(row.updated_unix_ms),
+            job: name(&job.key),
+            job_type: job.job_type.as_str().to_owned(),
+            location: job.location.clone(),
+            storage_account_id: job.storage_account_id.clone(),
+            state: job.state.as_str().to_owned(),
+            tracking_numbers: tracking_numbers(job),
+            drive_count: job.drives.len(),
+            version: stored.version,
+            created_at: rfc3339(job.authorship.created_unix_ms),
         }
+    }
+
+    fn of_row(row: &JobRow) -> Result<Self, Refused> {
+        Ok(Self::of(&Stored { job: parse(&row.document)?, version: row.version }))
     }
 }
 
+/// The announced number, and those that came under another.
+fn tracking_numbers(job: &Job) -> Vec<String> {
+    let announced = job.delivery_package.iter().map(|package| &package.tracking_number);
+    let mut numbers: Vec<String> = Vec::new();
+    for number in announced.chain(job.parcels.iter().map(|parcel| &parcel.tracking_number)) {
+        if !numbers.iter().any(|known| known.eq_ignore_ascii_case(number)) {
+            numbers.push(number.clone());
+        }
+    }
+    numbers
+}
+
 impl Whole {
-    /// The whole job of a row.
-    pub(super) fn of(row: JobRow) -> Result<Self, Refused> {
-        let job = parse(&row.document)?;
-        Ok(Self {
+    /// The whole job.
+    pub(super) fn of(stored: &Stored) -> Self {
+        let job = &stored.job;
+        Self {
             fault: job.fault.as_ref().map(|fault| fault.reason.clone()),
             cancel_requested: job.cancel_requested,
             percent_complete: job.percent_complete,
-            drives: job.drives.iter().map(|drive| DriveView::new(&row.key, drive)).collect(),
+            drives: job.drives.iter().map(|drive| DriveView::new(&job.key, drive)).collect(),
             extra_drives: job.extra_drives.iter().map(Extra::of).collect(),
             parcels: job.parcels.iter().map(ParcelView::of).collect(),
-            return_address: address(&job),
+            return_address: address(job),
             return_carrier: job.return_shipping.as_ref().map(|shipping| shipping.carrier_name.clone()),
             return_tracking_number: job.return_package.as_ref().map(|parcel| parcel.tracking_number.clone()),
-            next: next(&job),
-            summary: Summary::of(row),
-        })
+            next: next(job),
+            summary: Summary::of(stored),
+        }
     }
 }
 

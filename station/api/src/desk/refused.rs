@@ -6,7 +6,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jobs::{ChangeError, DeskError, LookError};
 use ledger::{ApplyError, OfficeError, StoredReply};
+use model::job::{Refusal, RefusalKind};
 use tracing::error;
 
 use super::cursor::ForeignCursor;
@@ -146,9 +148,142 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// A query or header that is read, and out of its range.
-pub fn out_of_range(what: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "query-malformed", "The query is not what this operation takes.")
+/// Holds texts against the lengths that the document promises: from one character to so many.
+///
+/// # Errors
+/// A 400 that names the first one that has another length.
+pub fn lengths(texts: &[(&str, Option<&str>, usize)]) -> Result<(), Refused> {
+    let is_wrong = |text: &str, most: usize| !(1..=most).contains(&text.chars().count());
+    match texts.iter().find(|(_, text, most)| text.is_some_and(|text| is_wrong(text, *most))) {
+        Some((name, _, most)) => {
+            Err(out_of_range(format!("{name} has 1 to {most} characters")).with("field", *name).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A value that can be read, and is out of its range.
+pub fn out_of_range(what: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "out-of-range", "The request is not what this operation takes.")
         .detail(what)
         .with("retryable", false)
+}
+
+/// No job expects this parcel: what to do with one that stands there.
+pub fn parcel_unknown(tracking: &str) -> Problem {
+    unknown("package", tracking)
+        .with("tracking_number", tracking)
+        .with("next", "Search by sender or serial number. If nothing fits, put the parcel into quarantine and call the shift lead.")
+}
+
+/// Well formed, and not possible as things are.
+pub fn conflict(name: &str, title: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, name, title).with("retryable", false)
+}
+
+impl From<LookError> for Refused {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Store(ref source) => store_failed(source),
+            ref damaged @ LookError::Document { .. } => internal("reading a job", damaged),
+        }
+    }
+}
+
+impl From<DeskError> for Refused {
+    fn from(error: DeskError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            DeskError::Change(change) => change.into(),
+            DeskError::UnknownParcel { tracking_number } => parcel_unknown(&tracking_number).into(),
+            DeskError::UnknownDrive { drive_id } => super::drives::unknown_drive(drive_id.as_str()).into(),
+            DeskError::OtherSite { job, location } => {
+                let problem = conflict("other-site", "The job belongs to another site.");
+                advised(problem.with("job", job.arm_id()).with("location", location), &sentence).into()
+            }
+            DeskError::OtherJob { drive_id, other } => {
+                let problem = conflict("other-job", "The drive belongs to another job.");
+                advised(problem.with("drive_id", drive_id.as_str()).with("job", other.arm_id()), &sentence)
+                    .into()
+            }
+            DeskError::BayTaken { bay, occupant } => {
+                let problem = conflict("bay-taken", "Another drive is booked in that bay.");
+                advised(problem.with("bay", bay).with("occupant", occupant.as_str()), &sentence).into()
+            }
+            DeskError::Mismatch { label, device, bay } => {
+                conflict("mismatch", "Label, device and bay do not belong together.")
+                    .detail(sentence)
+                    .with("drive_id", label.as_str())
+                    .with("label", label.as_str())
+                    .with("device", device.as_str())
+                    .with("bay", bay)
+                    .with("next", "Take the drive out and have the shift lead look at it.")
+                    .into()
+            }
+        }
+    }
+}
+
+impl From<ChangeError> for Refused {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotFound(key) => unknown("job", &key.name).with("job", key.arm_id()).into(),
+            ChangeError::Refused(refusal) => of_refusal(&refusal).into(),
+            ChangeError::VersionDiffers { found } => super::etag::stale(&found.to_string()).into(),
+            ChangeError::Contended => Self::Later(Box::new(changed_meanwhile(None)), 1),
+            ChangeError::DriveTaken { drive_id } => not_applied(ApplyError::DriveTaken { drive_id }),
+            ChangeError::ClaimLost { drive_id } => not_applied(ApplyError::ClaimLost { drive_id }),
+            ChangeError::Replay(kept) => Self::Replay(kept),
+            ChangeError::KeyReused => once::key_reused().into(),
+            ChangeError::Look(look) => look.into(),
+            ref save @ ChangeError::Save(_) => store_failed(save),
+            ref other @ (ChangeError::Invalid(_)
+            | ChangeError::Seal { .. }
+            | ChangeError::CustomerKey(_)
+            | ChangeError::Reseal(_)) => internal("changing a job", other),
+        }
+    }
+}
+
+/// What a job does not take: its sentence ends in what to do.
+fn of_refusal(refusal: &Refusal) -> Problem {
+    let (status, name, title) = match refusal.kind() {
+        RefusalKind::NotFound => (StatusCode::NOT_FOUND, "not-of-this-job", "The job has no such thing."),
+        RefusalKind::Invalid => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request says something that cannot be.")
+        }
+        RefusalKind::Conflict | RefusalKind::Exists => {
+            (StatusCode::CONFLICT, "not-now", "This is not possible as things are.")
+        }
+    };
+    let problem = Problem::new(status, name, title).with("retryable", false);
+    let problem = match about(refusal) {
+        Some(drive_id) => problem.with("drive_id", drive_id),
+        None => problem,
+    };
+    advised(problem, &refusal.to_string())
+}
+
+fn advised(problem: Problem, sentence: &str) -> Problem {
+    let next = sentence.rsplit_once(": ").map_or(sentence, |(_, next)| next);
+    let mut next = next.to_owned();
+    if let Some(first) = next.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    problem.detail(sentence).with("next", format!("{next}."))
+}
+
+/// The drive that a refusal is about.
+fn about(refusal: &Refusal) -> Option<String> {
+    match refusal {
+        Refusal::DriveState { drive_id, .. }
+        | Refusal::UnknownDrive { drive_id }
+        | Refusal::Held { drive_id, .. }
+        | Refusal::NotInBay { drive_id, .. }
+        | Refusal::Cancelled { drive_id }
+        | Refusal::ExtraIsListed { drive_id }
+        | Refusal::TooManyDrives { drive_id }
+        | Refusal::EndedOtherwise { drive_id, .. } => Some(drive_id.as_str().to_owned()),
+        _ => None,
+    }
 }

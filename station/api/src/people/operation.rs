@@ -53,6 +53,10 @@ pub enum Operation {
     ReadTokens,
     /// Issue and revoke API tokens.
     ManageTokens,
+    /// See which storage accounts the station has a way into (never the credentials).
+    ReadAccounts,
+    /// Give the station a way into a storage account, or take it away.
+    ManageAccounts,
     /// See which web-hooks there are.
     ReadWebHooks,
     /// Add, change and remove web-hooks.

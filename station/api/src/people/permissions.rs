@@ -63,6 +63,8 @@ pub const TABLE: &[Row] = &[
     (Op::ExportCustody,          [N, N, N, N, A, A, N, O]),
     (Op::ReadTokens,             [N, N, N, N, A, A, N, N]),
     (Op::ManageTokens,           [N, N, N, N, N, A, N, N]),
+    (Op::ReadAccounts,           [N, N, N, N, A, A, N, N]),
+    (Op::ManageAccounts,         [N, N, N, N, N, A, N, N]),
     (Op::ReadWebHooks,           [N, N, A, N, A, A, N, N]),
     (Op::ManageWebHooks,         [N, N, N, N, N, A, N, N]),
 ];

@@ -24,7 +24,14 @@ fn golden(role: Role) -> Vec<Op> {
         .concat(),
         Role::SanitiseApprover => vec![Op::ScanDrive, Op::ApproveSanitise, Op::ReadCustody],
         Role::Auditor => {
-            vec![Op::ReadMetrics, Op::ReadCustody, Op::ExportCustody, Op::ReadTokens, Op::ReadWebHooks]
+            vec![
+                Op::ReadMetrics,
+                Op::ReadCustody,
+                Op::ExportCustody,
+                Op::ReadTokens,
+                Op::ReadAccounts,
+                Op::ReadWebHooks,
+            ]
         }
         // Everything but the second person's word and the worker's report.
         Role::Admin => {

@@ -116,6 +116,20 @@ impl Tokens {
     /// The answer that shows it must not be kept for repetitions of the request: a reply in the ledger would be the
     /// token in the ledger. Whoever did not get the answer makes another token and revokes this one.
     pub async fn issue(&self, by: &Caller, new: NewToken, now_unix_ms: i64) -> Result<Issued, TokenError> {
+        let (issued, change) = self.prepare(by, new, now_unix_ms)?;
+        self.jobs.apply(&change).await.map_err(TokenError::Save)?;
+        Ok(issued)
+    }
+
+    /// The same without saving it: for who saves more with it, in the one change.
+    ///
+    /// The token is to be shown only after the change was applied.
+    pub fn prepare(
+        &self,
+        by: &Caller,
+        new: NewToken,
+        now_unix_ms: i64,
+    ) -> Result<(Issued, Change), TokenError> {
         let refused = new.problems(by, now_unix_ms);
         if !refused.is_empty() {
             return Err(TokenError::Refused(refused));
@@ -125,8 +139,7 @@ impl Tokens {
         let mut change = self.change(by, "token.issued", &id, now_unix_ms);
         change.custody.iter_mut().for_each(|draft| draft.after = Some(new.told()));
         change.tokens.push(TokenWrite::Insert(new.row(&id, token.hash(), now_unix_ms)));
-        self.jobs.apply(&change).await.map_err(TokenError::Save)?;
-        Ok(Issued { id, token })
+        Ok((Issued { id, token }, change))
     }
 
     /// Takes a token back, with a custody entry; again is harmless.

@@ -202,7 +202,7 @@ impl Deliveries {
     /// Switches it off, and says so in the same transaction, to the other web-hooks among others.
     async fn disable(&self, hook: &Hook, why: &str) -> Result<(), TurnError> {
         warn!(event = "webhook_disabled", webhook = hook.id, err = why);
-        let disabled = Hook { enabled: false, last_error: Some(why.to_owned()), ..hook.clone() };
+        let disabled = Hook { enabled: false, attempts: 0, next_try_unix_ms: 0, ..hook.clone() };
         let event = EventDraft {
             at_unix_ms: (self.clock)(),
             kind: "webhook.disabled".into(),
@@ -211,9 +211,14 @@ impl Deliveries {
             bay: None,
             body: json!({"webhook": hook.id, "reason": why, "undeliveredAfter": hook.position}),
         };
-        let change =
-            Change { hooks: vec![HookWrite::Update(disabled)], events: vec![event], ..Change::default() };
+        let change = Change {
+            hooks: vec![HookWrite::Update(disabled.clone())],
+            events: vec![event],
+            ..Change::default()
+        };
         self.ledger.apply(&change).await.map_err(TurnError::Apply)?;
+        // An update begins a web-hook anew; the reason is noted behind it, for whoever looks at the web-hook.
+        self.ledger.hook_failed(&disabled, Duration::ZERO, why).await?;
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! The official Python clients (storage, Import/Export) and readers of BitLocker volumes, in a virtual
-//! environment of their own.
+//! The official Python clients (storage, Import/Export), schemathesis and readers of BitLocker volumes, in a
+//! virtual environment of their own.
 //!
 //! Pinned with hashes by `tests/rig/python/requirements.txt`.
 

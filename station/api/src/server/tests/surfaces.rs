@@ -6,17 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs::{NoBays, Site, Sites};
 use keys::{MasterKeys, Vault};
 use ledger::{Ledger, SqliteLedger};
+use model::job::ShippingInformation;
 use serde_json::json;
 
 use crate::arm;
 use crate::arm::tests::office::Office;
 use crate::desk::bays::{BayNow, Board};
-use crate::desk::{Desk, Parts};
+use crate::desk::{Desk, Parts, custody};
 use crate::events::Feed;
 use crate::openapi;
-use crate::people::{Cell, Grant, Operation, Role, Scope, TABLE, cell, system_clock};
+use crate::people::{Cell, Grant, Operation, Role, Scope, TABLE, Tokens, cell, system_clock};
 use crate::server::config::{Limits, Rate};
 use crate::webhook::{Deliveries, Guard, Post, Settings};
 
@@ -80,7 +82,8 @@ fn filled(path: &str) -> String {
 
 /// The whole station API and ARM surface; the folder holds the ledger.
 async fn running(folder: &tempfile::TempDir) -> (Running, Arc<Office>) {
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&folder.path().join("ledger")).await.unwrap());
+    let store = Arc::new(SqliteLedger::open(&folder.path().join("ledger")).await.unwrap());
+    let ledger: Arc<dyn Ledger> = store.clone();
     let vault = Arc::new(Vault::over(MasterKeys::ephemeral()));
     let deliveries = Deliveries {
         ledger: ledger.clone(),
@@ -93,7 +96,22 @@ async fn running(folder: &tempfile::TempDir) -> (Running, Arc<Office>) {
     let (_, bays) = Board::new([BayNow::empty("1")]);
     let feed = Feed::start(ledger.clone(), Duration::from_secs(3600));
     let station = "station-1".to_owned();
-    let desk = Desk::new(Parts { ledger, vault, station, clock: system_clock(), feed, deliveries, bays });
+    let address = ShippingInformation::default();
+    let jobs = Arc::new(::jobs::Jobs::new(::jobs::Parts {
+        jobs: store.clone(),
+        secrets: store.clone(),
+        vault: vault.clone(),
+        bays: Arc::new(NoBays),
+        clock: system_clock(),
+        station: station.clone(),
+        sites: Sites::new(vec![Site { location: "West US".to_owned(), address }]).unwrap(),
+        customer_keys: false,
+    }));
+    let tokens = Tokens::new(store.clone(), store, station.as_str());
+    let custody = custody::Keys::new(None, "").unwrap();
+    let clock = system_clock();
+    let parts = Parts { ledger, vault, station, clock, feed, deliveries, bays, jobs, tokens, custody };
+    let desk = Desk::new(parts);
     let office = Arc::new(Office::new().await);
     let arm = office.surface();
     let rate = Rate { per_second: 100_000, burst: 100_000 };

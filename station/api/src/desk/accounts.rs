@@ -1,0 +1,264 @@
+//! `/v1/accounts`: the station's own ways into storage accounts. What is put in is sealed and never comes out here.
+//!
+//! Endpoint and credential are one sealed text, bound to the account's name. Who copies opens it with [`open`].
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use keys::{OpenError, Purpose, Sealed, Secret, Vault};
+use ledger::{Change, Ledger, OfficeError, SealedSecret, SecretWrite};
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::Desk;
+use super::ask::{Asked, Command, Named};
+use super::cursor::Pages;
+use super::etag::{IfMatch, etag};
+use super::refused::{Refused, internal, invalid, not_applied, unknown};
+use super::webhooks::{Part, row};
+use crate::people::Caller;
+use crate::problem::Problem;
+
+/// How the names of such secrets begin in the ledger, where they stand in order.
+const NAMES: &str = r#"{"kind":"storage-credential","account":""#;
+const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
+
+/// A way into an account.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewAccount)]
+pub(super) struct Wanted {
+    /// The account's endpoint: `https://name.blob.core.windows.net`.
+    #[schema(min_length = 1, max_length = 512)]
+    endpoint: String,
+    /// A key or a SAS. It is sealed, and no answer ever holds it.
+    #[schema(min_length = 1, max_length = 16384, format = Password, write_only)]
+    #[schema(value_type = String)]
+    credential: Hidden,
+}
+
+/// A text that is wiped when it is dropped, and has no `Debug`.
+struct Hidden(Zeroizing<String>);
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+/// An account that the station has a way into.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Account)]
+pub(super) struct AccountView {
+    /// Its name.
+    name: String,
+    /// The master key that the credential is sealed under.
+    sealed_under: String,
+}
+
+/// A part of the list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountPage {
+    accounts: Vec<AccountView>,
+    /// Ask with this as `cursor` for the next part; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// A way into an account, opened for the one who copies.
+pub struct Opened {
+    /// The account's endpoint.
+    pub endpoint: String,
+    /// The key or SAS.
+    pub credential: Secret,
+}
+
+/// Why a way into an account cannot be opened.
+#[derive(Debug, Error)]
+pub enum NotOpened {
+    /// The ledger failed.
+    #[error("reading the credential of account {0}")]
+    Ledger(String, #[source] OfficeError),
+    /// What is kept is damaged.
+    #[error("the sealed credential of account {0} is damaged")]
+    Damaged(String),
+    /// It does not open.
+    #[error("opening the credential of account {0}")]
+    Closed(String, #[source] OpenError),
+}
+
+/// The station's way into an account, if it was given one.
+///
+/// # Errors
+/// When the ledger fails, or what it keeps does not open.
+pub async fn open(ledger: &dyn Ledger, vault: &Vault, account: &str) -> Result<Option<Opened>, NotOpened> {
+    let account = account.to_ascii_lowercase();
+    let purpose = Purpose::StorageCredential { account: account.clone() };
+    let row =
+        ledger.secret(&name_of(&purpose)).await.map_err(|error| NotOpened::Ledger(account.clone(), error))?;
+    let Some(row) = row else { return Ok(None) };
+    let sealed = Sealed::from_bytes(&row.sealed).map_err(|_| NotOpened::Damaged(account.clone()))?;
+    let opened =
+        vault.open(&purpose, &sealed).await.map_err(|error| NotOpened::Closed(account.clone(), error))?;
+    let text = opened.expose_text().ok().and_then(|text| text.split_once('\n'));
+    let (endpoint, credential) = text.ok_or(NotOpened::Damaged(account))?;
+    Ok(Some(Opened { endpoint: endpoint.to_owned(), credential: Secret::from_text(credential.to_owned()) }))
+}
+
+/// The accounts that the station has a way into, by name.
+#[utoipa::path(get, path = "/v1/accounts", tag = "accounts", operation_id = "accountsList", params(Part), responses((status = 200, body = AccountPage)))]
+pub(super) async fn list(
+    State(desk): State<Desk>,
+    Asked(part): Asked<Part>,
+) -> Result<Json<AccountPage>, Refused> {
+    let pages = Pages::new("accounts", &[]);
+    let after = part.cursor.as_deref().map(|cursor| pages.after(cursor)).transpose()?;
+    let after = after.map_or(NAMES.to_owned(), |name| name_of(&Purpose::StorageCredential { account: name }));
+    let limit = part.limit()?;
+    // No master key has an empty id, so this is the list of all secrets from that name on.
+    let rows = desk.ledger().secrets_to_rewrap("", Some(&after), limit).await?;
+    let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let all_ours = rows.iter().all(|row| row.name.starts_with(NAMES));
+    let accounts: Vec<AccountView> = rows.iter().filter_map(AccountView::of).collect();
+    let next_cursor = accounts.last().filter(|_| is_full && all_ours).map(|last| pages.cursor(&last.name));
+    Ok(Json(AccountPage { accounts, next_cursor }))
+}
+
+/// Gives the station a way into an account, or another one in the place of it.
+///
+/// Where there is one already, `If-Match` must say which: the `ETag` of the answer that put it there, or `*`.
+#[utoipa::path(
+    put,
+    path = "/v1/accounts/{name}",
+    tag = "accounts",
+    operation_id = "accountsPut",
+    params(
+        ("name" = String, Path, description = "The storage account's name.", pattern = "^[a-z0-9]{3,24}$"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of what is replaced."),
+    ),
+    request_body = Wanted,
+    responses(
+        (status = 200, body = AccountView, headers(("ETag" = String, description = "Of this credential."))),
+        (status = 201, body = AccountView, headers(("ETag" = String, description = "Of this credential."))),
+    )
+)]
+pub(super) async fn put(
+    State(desk): State<Desk>,
+    Named(name): Named<String>,
+    command: Command<Wanted>,
+) -> Result<Response, Refused> {
+    check(&name, &command.body)?;
+    let purpose = Purpose::StorageCredential { account: name.clone() };
+    let before = desk.ledger().secret(&name_of(&purpose)).await?;
+    if let Some(before) = &before {
+        command.if_match.demand(tag_of(before))?;
+    } else if command.if_match != IfMatch::Unsaid {
+        command.if_match.hold("none")?;
+    }
+    let sealed = seal(&desk, &purpose, &command.body)?;
+    let (view, tag) = (AccountView::new(&name, &sealed), tag_of(&sealed));
+    let change = Change {
+        secrets: vec![SecretWrite::Put(sealed)],
+        custody: vec![desk.entry(&command.caller, "account.put", &name)],
+        chain: desk.parts().station.clone(),
+        ..Change::default()
+    };
+    desk.ledger().apply(&change).await.map_err(not_applied)?;
+    let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, [(header::ETAG, etag(tag))], Json(view)).into_response())
+}
+
+/// Forgets the way into an account. Copies that run keep what they opened.
+#[utoipa::path(delete, path = "/v1/accounts/{name}", tag = "accounts", operation_id = "accountsDelete", params(("name" = String, Path, description = "The storage account's name.", pattern = "^[a-z0-9]{3,24}$")), responses((status = 204)))]
+pub(super) async fn delete(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Named(name): Named<String>,
+) -> Result<StatusCode, Refused> {
+    let secret = name_of(&Purpose::StorageCredential { account: name.clone() });
+    if !is_name(&name) || desk.ledger().secret(&secret).await?.is_none() {
+        return Err(unknown("account", &name).into());
+    }
+    let change = Change {
+        secrets: vec![SecretWrite::Delete { name: secret }],
+        custody: vec![desk.entry(&caller, "account.deleted", &name)],
+        chain: desk.parts().station.clone(),
+        ..Change::default()
+    };
+    desk.ledger().apply(&change).await.map_err(not_applied)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Every limit before anything is sealed.
+fn check(name: &str, wanted: &Wanted) -> Result<(), Refused> {
+    if !is_name(name) {
+        return Err(unknown("account", name).into());
+    }
+    let is_http = ["https://", "http://"].iter().any(|scheme| wanted.endpoint.starts_with(scheme));
+    let url = reqwest::Url::parse(&wanted.endpoint).ok().filter(|url| is_http && url.has_host());
+    let is_bare = url.is_some_and(|url| {
+        url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    if !is_bare || wanted.endpoint.len() > 512 || wanted.endpoint.contains(char::is_control) {
+        return Err(refused_endpoint().into());
+    }
+    match wanted.credential.0.len() {
+        1..=CREDENTIAL_BYTES_MAX => Ok(()),
+        _ => Err(invalid("credential", "it has 1 to 16384 bytes").into()),
+    }
+}
+
+/// 409, not 422: what an endpoint is, no schema can say.
+fn refused_endpoint() -> Problem {
+    Problem::new(StatusCode::CONFLICT, "endpoint-refused", "This is no endpoint of a storage account.")
+        .detail("An endpoint is an http(s) URL without a query; a SAS is a credential.")
+        .with("field", "endpoint")
+        .with("retryable", false)
+}
+
+/// As Azure names accounts.
+fn is_name(name: &str) -> bool {
+    (3..=24).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn seal(desk: &Desk, purpose: &Purpose, wanted: &Wanted) -> Result<SealedSecret, Refused> {
+    // The endpoint is the first line: a URL has none inside it.
+    let mut text =
+        Zeroizing::new(String::with_capacity(wanted.endpoint.len() + wanted.credential.0.len() + 1));
+    text.push_str(&wanted.endpoint);
+    text.push('\n');
+    text.push_str(&wanted.credential.0);
+    let sealed =
+        desk.parts().vault.seal(purpose, text.as_bytes()).map_err(|error| internal("sealing", &error))?;
+    Ok(row(purpose, &sealed))
+}
+
+fn name_of(purpose: &Purpose) -> String {
+    serde_json::to_string(purpose).expect("a purpose is plain data")
+}
+
+/// Sealing is never the same twice, so the sealed bytes name the version; a new master key makes another one.
+fn tag_of(secret: &SealedSecret) -> String {
+    Sha256::digest(&secret.sealed).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl AccountView {
+    fn of(row: &SealedSecret) -> Option<Self> {
+        let account = row.name.strip_prefix(NAMES)?.strip_suffix("\"}")?;
+        Some(Self::new(account, row))
+    }
+
+    fn new(name: &str, row: &SealedSecret) -> Self {
+        Self { name: name.to_owned(), sealed_under: row.master_key_id.clone() }
+    }
+}

@@ -1,0 +1,8 @@
+//! The station API over real sockets: the server, a ledger on disk, a client.
+
+mod commands;
+mod house;
+mod roles;
+mod schemathesis;
+mod streams;
+mod webhooks;
