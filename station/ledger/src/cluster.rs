@@ -82,9 +82,29 @@ impl Cluster {
     pub fn start(sync: Sync) -> Result<Cluster, String> {
         let programs = programs().ok_or("PostgreSQL is not installed (Debian: postgresql)")?;
         let folder = make_folder().map_err(|error| format!("no folder for PostgreSQL: {error}"))?;
-        initdb(&programs, &folder).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
-        let mut supervisor =
-            supervise(&programs, &folder, sync).map_err(|error| format!("starting PostgreSQL: {error}"))?;
+        let mut initdb = Command::new(programs.join("initdb"));
+        as_user(&mut initdb);
+        initdb.args(["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
+        initdb.arg(folder.join("data")).current_dir(&folder).env("LC_ALL", "C.UTF-8");
+        made("initdb", &mut initdb).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
+        Cluster::run(programs, folder, sync)
+    }
+
+    /// Another server with everything that this one has acknowledged so far, by `pg_basebackup`.
+    ///
+    /// # Errors
+    /// What the backup or the new server said.
+    pub fn backed_up(&self) -> Result<Cluster, String> {
+        let folder = make_folder().map_err(|error| format!("no folder for PostgreSQL: {error}"))?;
+        let mut backup = self.program("pg_basebackup");
+        backup.args(["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-D"]).arg(folder.join("data"));
+        made("pg_basebackup", &mut backup).inspect_err(|_| drop(fs::remove_dir_all(&folder)))?;
+        Cluster::run(self.programs.clone(), folder, if self.is_synced { Sync::On } else { Sync::Off })
+    }
+
+    fn run(programs: PathBuf, folder: PathBuf, sync: Sync) -> Result<Cluster, String> {
+        let started = supervise(&programs, &folder, sync);
+        let mut supervisor = started.map_err(|error| format!("starting PostgreSQL: {error}"))?;
         let stop = supervisor.stdin.take();
         let databases = AtomicU32::new(0);
         let cluster = Cluster { folder, programs, is_synced: sync == Sync::On, supervisor, stop, databases };
@@ -182,15 +202,12 @@ fn make_folder() -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn initdb(programs: &Path, folder: &Path) -> Result<(), String> {
-    let mut command = Command::new(programs.join("initdb"));
-    as_user(&mut command);
-    command.args(["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
-    let made = command.arg(folder.join("data")).current_dir(folder).env("LC_ALL", "C.UTF-8").output();
-    match made {
+/// Runs one of the server's programs to its end.
+fn made(name: &str, command: &mut Command) -> Result<(), String> {
+    match command.output() {
         Ok(made) if made.status.success() => Ok(()),
-        Ok(made) => Err(format!("initdb: {}", String::from_utf8_lossy(&made.stderr))),
-        Err(error) => Err(format!("initdb: {error}")),
+        Ok(made) => Err(format!("{name}: {}", String::from_utf8_lossy(&made.stderr))),
+        Err(error) => Err(format!("{name}: {error}")),
     }
 }
 

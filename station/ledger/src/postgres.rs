@@ -28,6 +28,9 @@ mod runs;
 mod session;
 mod write;
 
+#[cfg(all(test, feature = "conformance"))]
+mod tests;
+
 use std::fmt;
 
 use async_trait::async_trait;

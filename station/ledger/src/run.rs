@@ -7,6 +7,7 @@ use std::sync::Arc;
 use model::DriveId;
 use model::status::DriveStatus;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 /// What makes two tries the same run: the second goes on where the first ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,10 +81,14 @@ impl Run {
 
     /// Waits until [`Run::is_lost`]; for ever where the drive is held by a lock, which is never lost.
     pub async fn lost(&self) {
-        match self.hold.lost.clone() {
-            // Whoever renews is gone when it can no longer be heard: so is the lease.
-            Some(mut lost) => drop(lost.wait_for(|lost| *lost).await),
-            None => std::future::pending().await,
+        let Some(mut until) = self.hold.until.clone() else { return std::future::pending().await };
+        while !self.is_lost() {
+            let ends = *until.borrow_and_update();
+            tokio::select! {
+                // An error is an end, too, which the next look finds.
+                _ = until.changed() => {}
+                () = sleep_until(ends) => {}
+            }
         }
     }
 }
@@ -93,23 +98,28 @@ impl Run {
 pub(crate) struct Hold {
     /// The lease's generation, which every write is checked against; zero for a lock.
     pub fence: i64,
-    lost: Option<watch::Receiver<bool>>,
+    /// When a lease ends by our clock, unless it is renewed before; none for a lock.
+    until: Option<watch::Receiver<Instant>>,
     _keep: Arc<dyn Any + Send + Sync>,
 }
 
 impl Hold {
     /// Until the lock is dropped, or the process is gone.
     pub fn lock(lock: impl Any + Send + Sync) -> Hold {
-        Hold { fence: 0, lost: None, _keep: Arc::new(lock) }
+        Hold { fence: 0, until: None, _keep: Arc::new(lock) }
     }
 
-    /// Until the lease is dropped, or whoever renews it says that it is lost.
-    pub fn lease(fence: i64, lost: watch::Receiver<bool>, lease: impl Any + Send + Sync) -> Hold {
-        Hold { fence, lost: Some(lost), _keep: Arc::new(lease) }
+    /// Until the lease is dropped, or its end has come without whoever renews it having moved it.
+    pub fn lease(fence: i64, until: watch::Receiver<Instant>, lease: impl Any + Send + Sync) -> Hold {
+        Hold { fence, until: Some(until), _keep: Arc::new(lease) }
     }
 
+    /// Looks at the clock: a station that has slept knows at once, before it hears anything. When
+    /// whoever renews is gone, so is the lease.
     fn is_lost(&self) -> bool {
-        self.lost.as_ref().is_some_and(|lost| *lost.borrow() || lost.has_changed().is_err())
+        self.until
+            .as_ref()
+            .is_some_and(|until| Instant::now() >= *until.borrow() || until.has_changed().is_err())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::error::Fault;
 const RENEWALS: u32 = 3;
 /// After a failed renewal it is tried again in this part of the length.
 const RETRIES: u32 = 12;
-/// How long the drop of a run waits for its drive to be free; after that the lease simply ends.
+/// How long the drop of a run waits for its drive to be free.
 const RELEASE_WAIT: Duration = Duration::from_secs(2);
 
 /// The front of the thread; it ends when this and all leases are gone.
@@ -35,7 +35,7 @@ pub(super) struct Keeper {
 }
 
 enum Order {
-    Keep { lease: Key, deadline: Instant, lost: watch::Sender<bool> },
+    Keep { lease: Key, until: watch::Sender<Instant> },
     Release { lease: Key, done: blocking::SyncSender<()> },
 }
 
@@ -56,7 +56,14 @@ impl Keeper {
     pub(super) fn start(connect: PgConnectOptions, length: Duration, holder: String) -> io::Result<Keeper> {
         let (orders, taken) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let keeping = Keeping { connect, length, orders: taken, connection: None, kept: BTreeMap::new() };
+        let keeping = Keeping {
+            connect,
+            length,
+            orders: taken,
+            connection: None,
+            kept: BTreeMap::new(),
+            letting_go: BTreeMap::new(),
+        };
         std::thread::Builder::new()
             .name("ledger-leases".to_owned())
             .spawn(move || runtime.block_on(keeping.run()))?;
@@ -72,10 +79,10 @@ impl Keeper {
     }
 
     /// Keeps a lease that was taken by a statement sent after `asked`.
-    pub(super) fn keep(&self, key: Key, asked: Instant) -> (Lease, watch::Receiver<bool>) {
-        let (lost, told) = watch::channel(false);
-        // Should the thread be gone, `lost` goes with the order: then the lease counts as lost.
-        let _ = self.orders.send(Order::Keep { lease: key, deadline: asked + ours(self.length), lost });
+    pub(super) fn keep(&self, key: Key, asked: Instant) -> (Lease, watch::Receiver<Instant>) {
+        let (until, told) = watch::channel(asked + ours(self.length));
+        // Should the thread be gone, `until` goes with the order: then the lease counts as lost.
+        let _ = self.orders.send(Order::Keep { lease: key, until });
         (Lease { key, orders: self.orders.clone() }, told)
     }
 }
@@ -89,7 +96,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let (done, released) = blocking::sync_channel(1);
         if self.orders.send(Order::Release { lease: self.key, done }).is_ok() {
-            // If the database is away, the lease ends by itself.
+            // If the database is away, it is tried again, and else the lease ends by itself.
             let _ = released.recv_timeout(RELEASE_WAIT);
         }
     }
@@ -101,12 +108,10 @@ struct Keeping {
     length: Duration,
     orders: mpsc::UnboundedReceiver<Order>,
     connection: Option<PgConnection>,
-    kept: BTreeMap<Key, Kept>,
-}
-
-struct Kept {
-    deadline: Instant,
-    lost: watch::Sender<bool>,
+    /// Until when each is ours; whoever holds one learns of its loss by the sender's end.
+    kept: BTreeMap<Key, watch::Sender<Instant>>,
+    /// Those whose release failed, and until when it is of use: they end by themselves then.
+    letting_go: BTreeMap<Key, Instant>,
 }
 
 impl Keeping {
@@ -115,18 +120,19 @@ impl Keeping {
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(Order::Keep { lease, deadline, lost }) => {
-                        self.kept.insert(lease, Kept { deadline, lost });
-                    }
+                    Some(Order::Keep { lease, until }) => drop(self.kept.insert(lease, until)),
                     Some(Order::Release { lease, done }) => {
-                        self.release(lease).await;
+                        self.kept.remove(&lease);
+                        if self.release(lease).await.is_err() {
+                            self.letting_go.insert(lease, Instant::now() + self.length);
+                        }
                         // Whoever dropped it may have stopped waiting.
                         let _ = done.send(());
                     }
                     None => return,
                 },
-                () = sleep_until(due), if !self.kept.is_empty() => {
-                    let part = if self.renew().await.is_ok() { RENEWALS } else { RETRIES };
+                () = sleep_until(due), if !self.kept.is_empty() || !self.letting_go.is_empty() => {
+                    let part = if self.turn().await.is_ok() { RENEWALS } else { RETRIES };
                     due = Instant::now() + self.length / part;
                 }
             }
@@ -134,11 +140,22 @@ impl Keeping {
         }
     }
 
+    /// Renews what is kept, and lets go what could not be let go before.
+    async fn turn(&mut self) -> Result<(), Fault> {
+        let renewed = if self.kept.is_empty() { Ok(()) } else { self.renew().await };
+        for (key, until) in std::mem::take(&mut self.letting_go) {
+            if Instant::now() < until && self.release(key).await.is_err() {
+                self.letting_go.insert(key, until);
+            }
+        }
+        renewed
+    }
+
     /// Renews all of them with one statement; those that are another's by now are told lost.
     async fn renew(&mut self) -> Result<(), Fault> {
         let asked = Instant::now();
         let keys: Vec<Key> = self.kept.keys().copied().collect();
-        let ends = self.kept.values().map(|kept| kept.deadline).min().unwrap_or(asked);
+        let ends = self.kept.values().map(|until| *until.borrow()).min().unwrap_or(asked);
         let until = ends.min(asked + self.length / RENEWALS);
         let length = self.length;
         let renewed =
@@ -154,34 +171,29 @@ impl Keeping {
             };
         for key in keys {
             if renewed.contains(&key.drive) {
-                self.kept.entry(key).and_modify(|kept| kept.deadline = asked + ours(length));
+                if let Some(until) = self.kept.get(&key) {
+                    until.send_replace(asked + ours(length));
+                }
             } else {
-                self.lose(key);
+                self.kept.remove(&key);
             }
         }
         Ok(())
     }
 
-    async fn release(&mut self, key: Key) {
-        self.kept.remove(&key);
+    async fn release(&mut self, key: Key) -> Result<(), Fault> {
         let until = Instant::now() + RELEASE_WAIT;
         let released = timeout_at(until, async { lease::release(self.connected().await?, key).await }).await;
-        if !matches!(released, Ok(Ok(()))) {
+        let released = released.unwrap_or_else(|_| Err(Fault::of(sqlx::Error::PoolTimedOut)));
+        if released.is_err() {
             self.connection = None;
         }
+        released
     }
 
     fn give_up_what_ended(&mut self) {
         let now = Instant::now();
-        let ended: Vec<Key> =
-            self.kept.iter().filter(|(_, kept)| kept.deadline <= now).map(|(key, _)| *key).collect();
-        ended.into_iter().for_each(|key| self.lose(key));
-    }
-
-    fn lose(&mut self, key: Key) {
-        if let Some(kept) = self.kept.remove(&key) {
-            kept.lost.send_replace(true);
-        }
+        self.kept.retain(|_, until| *until.borrow() > now);
     }
 
     async fn connected(&mut self) -> Result<&mut PgConnection, Fault> {

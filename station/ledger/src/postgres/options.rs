@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 /// Longer than a restart of the server, or a failover, commonly takes; as long as another station
@@ -57,7 +58,7 @@ impl PostgresOptions {
             connect = connect.ssl_mode(mode);
         }
         Ok(PostgresOptions {
-            connect: connect.application_name("drayage"),
+            connect: connect.application_name("drayage").disable_statement_logging(),
             connections_max: CONNECTIONS_DEFAULT,
             lease: LEASE_DEFAULT,
             holder: this_process(),

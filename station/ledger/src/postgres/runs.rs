@@ -45,8 +45,8 @@ pub(super) async fn begin(
         Found::Held { holder } => Err(BeginError::Held { drive_id: key.drive_id.clone(), holder }),
         Found::Finished(summary) => Ok(Begun::Finished(summary)),
         Found::Running { lease, asked, run } => {
-            let (keep, lost) = keeper.keep(lease, asked);
-            Ok(Begun::Running(Run { hold: Hold::lease(lease.fence, lost, keep), ..run }))
+            let (keep, until) = keeper.keep(lease, asked);
+            Ok(Begun::Running(Run { hold: Hold::lease(lease.fence, until, keep), ..run }))
         }
     }
 }
@@ -164,6 +164,8 @@ async fn try_abandon(pool: &PgPool, run: RunNo) -> sqlx::Result<Abandoned> {
         .await?;
     let Some(drive) = drive else { return Ok(Abandoned::Unknown) };
     if let Taken::Held { holder } = lease::take(&mut transaction, drive, "", None).await? {
+        // At once: the lease's row is locked, and whoever holds it may be about to let it go.
+        transaction.rollback().await?;
         return Ok(Abandoned::Held { holder });
     }
     let update = sqlx::query("UPDATE runs SET state = $2 WHERE no = $1").bind(run.0).bind(narrow(ABANDONED));

@@ -10,15 +10,17 @@ use crate::error::{Fault, FaultKind};
 pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// How long a statement waits for somebody's lock: longer than any transaction of ours.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// Between two statements of a transaction nothing of ours takes that long.
+const IDLE_MIN: Duration = Duration::from_secs(1);
 /// The oldest server that has all that is used here and is still kept up.
 const VERSION_MIN: i32 = 13_00_00;
 
 /// Prepares a new connection.
 ///
 /// A commit waits until it is on the server's disk, and on a synchronous standby's if there is one,
-/// whatever the server's default is. A transaction whose station has vanished from the network is
-/// ended by the server after a lease's length, so that it cannot keep a drive from whoever takes it
-/// over.
+/// whatever the server's default is. A transaction whose station has vanished, or sleeps, is ended
+/// by the server before that station's lease ends (which was renewed at most a third of its length
+/// earlier), so that it cannot keep the drive from whoever takes it over.
 pub(super) async fn set(connection: &mut PgConnection, lease: Duration) -> sqlx::Result<()> {
     let milliseconds = |wait: Duration| wait.as_millis().max(1).to_string();
     sqlx::query(
@@ -29,7 +31,7 @@ pub(super) async fn set(connection: &mut PgConnection, lease: Duration) -> sqlx:
          set_config('idle_in_transaction_session_timeout', $2, false)",
     )
     .bind(milliseconds(LOCK_WAIT))
-    .bind(milliseconds(lease.max(Duration::from_secs(1))))
+    .bind(milliseconds((lease / 2).max(IDLE_MIN)))
     .execute(connection)
     .await
     .map(drop)

@@ -3,7 +3,8 @@
 //! Rows go in as arrays, one a column, thousands a statement. Unsigned 64-bit values are stored as
 //! the signed ones with the same bits. The first statement of every transaction is [`gate`].
 
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::Transaction;
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
 
 use crate::code::{ABANDONED, Code, FINISHED, RUNNING, exceptions_text, phase_text};
 use crate::error::{Fault, SaveError};
@@ -51,6 +52,12 @@ async fn gate(connection: &mut PgConnection, run: &Run) -> sqlx::Result<Option<i
     .await
 }
 
+/// Lets go of what the gate locked before anybody is told.
+async fn refused(transaction: Transaction<'_, Postgres>, saved: Saved<()>) -> sqlx::Result<Saved<()>> {
+    transaction.rollback().await?;
+    Ok(saved)
+}
+
 pub(super) async fn record(pool: &PgPool, run: &Run, effect: &Effect<'_>) -> Result<Saved<()>, Fault> {
     try_record(pool, run, effect).await.map_err(Fault::of)
 }
@@ -59,8 +66,8 @@ async fn try_record(pool: &PgPool, run: &Run, effect: &Effect<'_>) -> sqlx::Resu
     let mut transaction = pool.begin().await?;
     match gate(&mut transaction, run).await? {
         Some(RUNNING) => {}
-        Some(_) => return Ok(Saved::Over),
-        None => return Ok(Saved::Lost),
+        Some(_) => return refused(transaction, Saved::Over).await,
+        None => return refused(transaction, Saved::Lost).await,
     }
     forget(&mut transaction, run, effect).await?;
     insert_outcomes(&mut transaction, run, effect).await?;
@@ -228,9 +235,9 @@ pub(super) async fn finish(pool: &PgPool, run: &Run, end: &RunEnd) -> Result<Sav
 async fn try_finish(pool: &PgPool, run: &Run, end: &RunEnd) -> sqlx::Result<Saved<()>> {
     let mut transaction = pool.begin().await?;
     match gate(&mut transaction, run).await? {
-        Some(ABANDONED) => return Ok(Saved::Over),
+        Some(ABANDONED) => return refused(transaction, Saved::Over).await,
         Some(_) => {}
-        None => return Ok(Saved::Lost),
+        None => return refused(transaction, Saved::Lost).await,
     }
     sqlx::query(
         "UPDATE runs SET state = $2, drive_status = $3, summary_json = $4, finished_unix_ms = $5 WHERE no = $1",
