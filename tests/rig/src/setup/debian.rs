@@ -90,6 +90,12 @@ const NEEDS: &[Need] = &[
         purposes: &[Test, Bench],
     },
     Need {
+        what: "PostgreSQL, whose servers of its own the suite starts for ledgers that stations share",
+        is_met: postgres_is_there,
+        packages: &["postgresql"],
+        purposes: &[Test],
+    },
+    Need {
         what: "libsecret, which azcopy is linked with",
         is_met: || library_is_there("libsecret-1.so.0"),
         packages: &["libsecret-1-0"],
@@ -168,6 +174,12 @@ fn node_is_recent() -> bool {
 
 fn python_makes_environments() -> bool {
     process::output(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok()
+}
+
+/// Debian keeps the server's programs off the path, by version.
+fn postgres_is_there() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("bin/initdb")).any(|initdb| initdb.exists())
 }
 
 fn library_is_there(name: &str) -> bool {
