@@ -170,7 +170,9 @@ pub fn plain() -> Command {
 /// A program of ours without any argument, and without what this machine's environment would add.
 pub fn bare(program: &Path) -> Command {
     let mut command = Command::new(program);
-    for variable in ["DRAYAGE_CREDENTIAL", "DRAYAGE_STATE", "DRAYAGE_LOG", "STATE_DIRECTORY"] {
+    for variable in
+        ["DRAYAGE_CREDENTIAL", "DRAYAGE_LEDGER_URL", "DRAYAGE_STATE", "DRAYAGE_LOG", "STATE_DIRECTORY"]
+    {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
