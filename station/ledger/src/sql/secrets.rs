@@ -24,7 +24,7 @@ async fn put(connection: &mut Connection, secret: &SealedSecret) -> Result<(), A
         None => None,
         Some(key) => {
             let found = number_and_version(connection, key).await.map_err(fault)?;
-            Some(found.ok_or_else(|| invalid("a secret of a job that is not there"))?.0)
+            Some(found.ok_or_else(no_job)?.0)
         }
     };
     let query = sqlx::query(
@@ -33,7 +33,15 @@ async fn put(connection: &mut Connection, secret: &SealedSecret) -> Result<(), A
          sealed = excluded.sealed",
     );
     let query = query.bind(&secret.name).bind(job).bind(&secret.master_key_id).bind(&secret.sealed);
-    query.execute(connection).await.map(drop).map_err(fault)
+    match query.execute(connection).await {
+        // Deleted since it was looked up: with PostgreSQL others change jobs meanwhile.
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(no_job()),
+        ended => ended.map(drop).map_err(fault),
+    }
+}
+
+fn no_job() -> ApplyError {
+    invalid("a secret of a job that is not there")
 }
 
 async fn delete(connection: &mut Connection, name: &str) -> Result<(), Fault> {
