@@ -248,7 +248,7 @@ fn packed_before(job: &Job<'_>, record: &DriveRecord) -> Result<Packed, Failure>
     })?;
     let number = job.blueprint.number;
     let mut spool = Spool::reopen(&job.spool_path, number).map_err(Failure::fatal)?;
-    let left_out = spool.left_out(number).map_err(Failure::fatal)?;
+    let left_out = spool.left_out(number, job.work).map_err(Failure::fatal)?;
     let on_it: Vec<_> = job.blueprint.item_ids().filter(|item| !left_out.contains_key(item)).collect();
     Ok(Packed {
         entry,

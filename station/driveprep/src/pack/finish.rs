@@ -127,7 +127,7 @@ fn on_it(job: &Job<'_>, told: &Told) -> (u64, u64) {
 
 fn told(job: &Job<'_>, spool: &mut Spool) -> Result<Told, SpoolError> {
     let mut told = Told::default();
-    let mut reader = spool.read(job.blueprint.number)?;
+    let mut reader = spool.read(job.blueprint.number, job.work)?;
     while let Some(learnt) = reader.learn()? {
         match learnt {
             Learnt::LeftOut(item, why) => {
@@ -196,7 +196,7 @@ impl Finish<'_> {
 
     /// Writes the manifest, and makes its file as long as it became.
     fn manifest(&mut self, told: &Told) -> anyhow::Result<Md5Digest> {
-        let reader = self.ready.spool.read(self.job.blueprint.number)?;
+        let reader = self.ready.spool.read(self.job.blueprint.number, self.job.work)?;
         let Ready { layout, previous, .. } = &self.ready;
         let manifest = Manifest {
             work: self.job.work,

@@ -165,7 +165,7 @@ fn entry(work: &Work, item: &Item<'_>, parts: Vec<Hashed>, whole: Option<Md5Dige
 
 /// What was learnt of a drive, read along with its items.
 pub struct FromSpool<'a> {
-    reader: SpoolReader,
+    reader: SpoolReader<'a>,
     /// Read too far: the first part of a later item.
     next: Option<Hashed>,
     left_out: &'a BTreeMap<ItemId, String>,
@@ -175,11 +175,31 @@ pub struct FromSpool<'a> {
 impl<'a> FromSpool<'a> {
     /// From the beginning of a spool.
     pub fn new(
-        reader: SpoolReader,
+        reader: SpoolReader<'a>,
         left_out: &'a BTreeMap<ItemId, String>,
         whole: &'a BTreeMap<ItemId, Md5Digest>,
     ) -> FromSpool<'a> {
         FromSpool { reader, next: None, left_out, whole }
+    }
+
+    /// Blocks follow each other and cover all of their blob; what is stored of a page blob or a file of a
+    /// share is not known here.
+    fn check_blocks(&self, item: &Item<'_>, parts: &[Hashed]) -> Result<(), SpoolError> {
+        if item.kind() != ItemKind::Block {
+            return Ok(());
+        }
+        let mut end_bytes = 0;
+        for part in parts.iter().take_while(|part| part.length_bytes > 0) {
+            if part.offset_bytes != end_bytes {
+                break;
+            }
+            end_bytes += part.length_bytes;
+        }
+        if end_bytes == item.length_bytes() {
+            return Ok(());
+        }
+        let (path, file) = (self.reader.path().to_owned(), item.source_path());
+        Err(SpoolError::Incomplete { path, file, offset_bytes: end_bytes })
     }
 
     fn next(&mut self) -> Result<Option<Hashed>, SpoolError> {
@@ -206,7 +226,11 @@ impl Parts for FromSpool<'_> {
             }
             parts.push(hashed);
         }
-        Ok((!self.left_out.contains_key(&item.id)).then_some(parts))
+        if self.left_out.contains_key(&item.id) {
+            return Ok(None);
+        }
+        self.check_blocks(item, &parts)?;
+        Ok(Some(parts))
     }
 
     fn whole(&self, item: ItemId) -> Option<Md5Digest> {

@@ -19,7 +19,7 @@ use model::Md5Digest;
 
 use super::digest::Hashed;
 use super::pipeline::Done;
-use crate::work::ItemId;
+use crate::work::{ItemId, Work};
 
 const MAGIC: &[u8; 15] = b"drayage spool\n\x01";
 const HEAD_BYTES: u64 = MAGIC.len() as u64 + 8;
@@ -45,6 +45,26 @@ pub enum SpoolError {
     Other {
         /// The file.
         path: PathBuf,
+    },
+    /// A record that is sound says something of an item that cannot be.
+    #[error("{} is not of this session: at byte {offset_bytes} it has {what}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset_bytes: u64,
+        /// What it says.
+        what: String,
+    },
+    /// Not all parts of a block blob are there.
+    #[error("{} has not all blocks of {}: the next one begins at {offset_bytes}", path.display(), file.display())]
+    Incomplete {
+        /// The spool.
+        path: PathBuf,
+        /// The source.
+        file: PathBuf,
+        /// Where the blocks that follow each other end.
+        offset_bytes: u64,
     },
     /// A record inside what a checkpoint vouches for does not hold.
     #[error("{} is damaged at byte {offset_bytes}", path.display())]
@@ -104,7 +124,7 @@ impl Spool {
     pub fn reopen(path: &Path, plan: u64) -> Result<Spool, SpoolError> {
         let failed = |source| SpoolError::Io { path: path.to_owned(), source };
         let file = File::options().read(true).write(true).open(path).map_err(failed)?;
-        let mut reader = SpoolReader::new(path, file.try_clone().map_err(failed)?, plan)?;
+        let mut reader = Records::new(path, file.try_clone().map_err(failed)?, plan)?;
         let (mut vouched_bytes, mut next_slab) = (HEAD_BYTES, 0);
         while let Some(learnt) = reader.next_or_torn() {
             if let Learnt::Checkpoint(next) = learnt {
@@ -162,9 +182,9 @@ impl Spool {
     ///
     /// # Errors
     /// See [`Spool::read`].
-    pub fn left_out(&mut self, plan: u64) -> Result<BTreeMap<ItemId, String>, SpoolError> {
+    pub fn left_out(&mut self, plan: u64, work: &Work) -> Result<BTreeMap<ItemId, String>, SpoolError> {
         let mut left_out = BTreeMap::new();
-        let mut reader = self.read(plan)?;
+        let mut reader = self.read(plan, work)?;
         while let Some(learnt) = reader.learn()? {
             if let Learnt::LeftOut(item, why) = learnt {
                 left_out.entry(item).or_insert(why);
@@ -173,29 +193,77 @@ impl Spool {
         Ok(left_out)
     }
 
-    /// Reads everything from the beginning.
+    /// Reads everything from the beginning; it must be about items of that work.
     ///
     /// # Errors
     /// When the file system refuses.
-    pub fn read(&mut self, plan: u64) -> Result<SpoolReader, SpoolError> {
+    pub fn read<'w>(&mut self, plan: u64, work: &'w Work) -> Result<SpoolReader<'w>, SpoolError> {
         let failed = |source| SpoolError::Io { path: self.path.clone(), source };
         self.out.flush().map_err(failed)?;
         let file = File::open(&self.path).map_err(failed)?;
-        SpoolReader::new(&self.path, file, plan)
+        Ok(SpoolReader { records: Records::new(&self.path, file, plan)?, work })
     }
 }
 
-/// One sweep over a spool.
-pub struct SpoolReader {
+/// One sweep over a spool, each item in which is one of the work's, and each part one of its item's.
+pub struct SpoolReader<'w> {
+    records: Records,
+    work: &'w Work,
+}
+
+impl SpoolReader<'_> {
+    /// The next thing; `None` at the end.
+    ///
+    /// # Errors
+    /// When a record does not hold: the medium under the journal is failing, or the file was made by
+    /// somebody else.
+    pub fn learn(&mut self) -> Result<Option<Learnt>, SpoolError> {
+        let Some(learnt) = self.records.learn()? else { return Ok(None) };
+        match self.foreign(&learnt) {
+            None => Ok(Some(learnt)),
+            Some(what) => Err(SpoolError::Foreign {
+                path: self.records.path.clone(),
+                offset_bytes: self.records.record_at,
+                what,
+            }),
+        }
+    }
+
+    /// What is learnt that cannot be.
+    fn foreign(&self, learnt: &Learnt) -> Option<String> {
+        let (item, part) = match learnt {
+            Learnt::Hashed(hashed) => (hashed.item, hashed.offset_bytes.checked_add(hashed.length_bytes)),
+            Learnt::Whole(item, _) | Learnt::LeftOut(item, _) => (*item, Some(0)),
+            Learnt::Checkpoint(_) => return None,
+        };
+        let count = self.work.len();
+        if usize::try_from(item.0).is_ok_and(|item| item >= count) {
+            return Some(format!("item {} of {count}", item.0));
+        }
+        let length_bytes = self.work.item(item).length_bytes();
+        let is_within = part.is_some_and(|end| end <= length_bytes);
+        (!is_within).then(|| format!("a part beyond the end of item {}", item.0))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.records.path
+    }
+}
+
+/// The records of a spool, whatever they say.
+struct Records {
     path: PathBuf,
     reader: BufReader<File>,
     offset_bytes: u64,
+    /// Where the record begins that was read last.
+    record_at: u64,
     /// The rest of a record of several blocks, in reverse.
     pending: Vec<Hashed>,
 }
 
-impl SpoolReader {
-    fn new(path: &Path, mut file: File, plan: u64) -> Result<SpoolReader, SpoolError> {
+impl Records {
+    fn new(path: &Path, mut file: File, plan: u64) -> Result<Records, SpoolError> {
         let failed = |source| SpoolError::Io { path: path.to_owned(), source };
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -204,14 +272,11 @@ impl SpoolReader {
         if head.is_err() || &magic != MAGIC || u64::from_le_bytes(found) != plan {
             return Err(SpoolError::Other { path: path.to_owned() });
         }
-        Ok(SpoolReader { path: path.to_owned(), reader, offset_bytes: HEAD_BYTES, pending: Vec::new() })
+        let (offset_bytes, record_at) = (HEAD_BYTES, HEAD_BYTES);
+        Ok(Records { path: path.to_owned(), reader, offset_bytes, record_at, pending: Vec::new() })
     }
 
-    /// The next thing; `None` at the end.
-    ///
-    /// # Errors
-    /// When a record does not hold: the medium under the journal is failing.
-    pub fn learn(&mut self) -> Result<Option<Learnt>, SpoolError> {
+    fn learn(&mut self) -> Result<Option<Learnt>, SpoolError> {
         if let Some(hashed) = self.pending.pop() {
             return Ok(Some(Learnt::Hashed(hashed)));
         }
@@ -242,6 +307,7 @@ impl SpoolReader {
             return None;
         }
         let learnt = self.learnt(&payload)?;
+        self.record_at = self.offset_bytes;
         self.offset_bytes += head.len() as u64 + u64::from(length);
         Some(learnt)
     }
@@ -326,8 +392,15 @@ impl AtEnd for BufReader<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::pack::source::SourceFault;
+    use crate::work::tests::work_of;
+
+    fn two_files() -> Work {
+        work_of(&[("a", 1_000), ("b", 1_000)])
+    }
 
     fn done(number: u64) -> Done {
         let item = ItemId(u32::try_from(number).unwrap());
@@ -339,7 +412,8 @@ mod tests {
     }
 
     fn everything(spool: &mut Spool) -> Vec<Learnt> {
-        let mut reader = spool.read(5).unwrap();
+        let work = two_files();
+        let mut reader = spool.read(5, &work).unwrap();
         std::iter::from_fn(|| reader.learn().unwrap()).collect()
     }
 
@@ -355,7 +429,7 @@ mod tests {
         assert_eq!(read[699], Learnt::Hashed(done(0).hashed[699]));
         assert_eq!(read[700], Learnt::Whole(ItemId(0), Md5Digest([8; 16])));
         assert_eq!(read[702], Learnt::Checkpoint(1));
-        let left_out = spool.left_out(5).unwrap();
+        let left_out = spool.left_out(5, &two_files()).unwrap();
         assert_eq!(left_out[&ItemId(0)], SourceFault::Modified.to_string());
     }
 
@@ -366,18 +440,18 @@ mod tests {
         let mut spool = Spool::create(&path, 5).unwrap();
         spool.slab(&done(0)).unwrap();
         spool.checkpoint(1).unwrap();
-        let first = std::fs::metadata(&path).unwrap().len();
+        let first = fs::metadata(&path).unwrap().len();
         spool.slab(&done(1)).unwrap();
         spool.checkpoint(2).unwrap();
-        let whole = std::fs::read(&path).unwrap();
+        let whole = fs::read(&path).unwrap();
         for end in (usize::try_from(first).unwrap()..whole.len()).step_by(977).chain([whole.len() - 1]) {
-            std::fs::write(&path, &whole[..end]).unwrap();
+            fs::write(&path, &whole[..end]).unwrap();
             let mut cut = Spool::reopen(&path, 5).unwrap();
             assert_eq!(cut.next_slab(), 1, "{end}");
             assert_eq!(everything(&mut cut).len(), 703);
-            assert_eq!(std::fs::metadata(&path).unwrap().len(), first);
+            assert_eq!(fs::metadata(&path).unwrap().len(), first);
         }
-        std::fs::write(&path, &whole).unwrap();
+        fs::write(&path, &whole).unwrap();
         assert_eq!(Spool::reopen(&path, 5).unwrap().next_slab(), 2);
     }
 
@@ -389,10 +463,52 @@ mod tests {
         spool.slab(&done(0)).unwrap();
         spool.checkpoint(1).unwrap();
         assert!(matches!(Spool::reopen(&path, 6), Err(SpoolError::Other { .. })));
-        let mut bytes = std::fs::read(&path).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
         bytes[100] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        let mut reader = spool.read(5).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let work = two_files();
+        let mut reader = spool.read(5, &work).unwrap();
         assert!(matches!(reader.learn(), Err(SpoolError::Damaged { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_of_this_session_is_an_error_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let hashed = |item, offset_bytes, length_bytes| {
+            let hashed = Hashed { item: ItemId(item), offset_bytes, length_bytes, md5: Md5Digest([7; 16]) };
+            record(HASHED, hashed_bytes(&hashed))
+        };
+        let md5 = [8; 16];
+        let whole = record(WHOLE, 2_u32.to_le_bytes().into_iter().chain(md5));
+        for (foreign, expected) in [
+            (hashed(2, 0, 9), "item 2 of 2"),
+            (hashed(u32::MAX, 0, 9), "item 4294967295 of 2"),
+            (hashed(1, 992, 9), "a part beyond the end of item 1"),
+            (hashed(1, u64::MAX, 9), "a part beyond the end of item 1"),
+            (whole, "item 2 of 2"),
+            (left_out(ItemId(7), "why"), "item 7 of 2"),
+        ] {
+            let path = folder.path().join("spool");
+            let mut spool = Spool::create(&path, 5).unwrap();
+            spool.slab(&done(0)).unwrap();
+            spool.checkpoint(1).unwrap();
+            let end = fs::metadata(&path).unwrap().len();
+            let mut bytes = fs::read(&path).unwrap();
+            bytes.extend(foreign);
+            bytes.extend(record(CHECKPOINT, 2_u64.to_le_bytes()));
+            fs::write(&path, bytes).unwrap();
+            let work = two_files();
+            let mut spool = Spool::reopen(&path, 5).unwrap();
+            let mut reader = spool.read(5, &work).unwrap();
+            let error = loop {
+                match reader.learn() {
+                    Ok(learnt) => assert!(learnt.is_some(), "{expected} was taken"),
+                    Err(error) => break error,
+                }
+            };
+            let text = error.to_string();
+            assert!(text.ends_with(&format!("at byte {end} it has {expected}")), "{text}");
+            assert!(spool.left_out(5, &work).is_err(), "{expected}");
+        }
     }
 }
