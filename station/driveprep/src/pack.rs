@@ -7,6 +7,7 @@
 //! | to change | open |
 //! | --- | --- |
 //! | an argument | [`arguments`] |
+//! | what giving up a session does | [`abort`] |
 //! | which drives may be written | [`candidate`], [`consent`] |
 //! | which drive takes what | [`distribute`] |
 //! | where it lies on the volume | [`layout`] |
@@ -16,6 +17,7 @@
 //! | what a resumed pack goes by | [`session`], [`blueprint`], [`spool`], [`crate::journal`] |
 //! | the manifest's lists | [`manifest`] |
 
+pub mod abort;
 pub mod arguments;
 pub mod blueprint;
 pub mod candidate;
@@ -51,11 +53,10 @@ use proof::bring_up::{self, Device};
 use proof::secrets::SecretFiles;
 
 use self::arguments::PackArguments;
-use self::blueprint::{Blueprint, Mode, write_whole};
-use self::drive::{Choices, Job, Packed, Wipe};
-use self::existing::Existing;
+use self::blueprint::write_whole;
+use self::drive::{Choices, Job, Packed};
 use self::plan::Planned;
-use self::session::{FrozenDrive, Session};
+use self::session::Session;
 use self::spool::Spool;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -73,7 +74,7 @@ const VERIFY_MIB_MIN: u32 = 128;
 pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure> {
     let path = arguments.journal_path();
     if arguments.running.abort {
-        return abort(&path, console);
+        return abort::abort(&path, console);
     }
     let stop = stop::watch(console)?;
     let (mut journal, state, session) = match open(arguments, &path)? {
@@ -95,7 +96,9 @@ pub fn run(arguments: &PackArguments, console: &Console) -> Result<Exit, Failure
         let drives = drives.map(|(packed, frozen)| (frozen.path.as_path(), &packed.entry));
         let verified = read_back(drives, arguments, console)?;
         if verified != Exit::Success {
-            // It is not complete: the same command reads it back again.
+            console.note(
+                "the session is not complete: the same command reads the drives back again, and --abort gives it up",
+            );
             return Ok(verified);
         }
     }
@@ -278,17 +281,25 @@ fn write_job(
 ) -> Result<(), Failure> {
     let mut entries: Vec<JobEntry> = packed.iter().map(|packed| same_entry(&packed.entry)).collect();
     // Drives of earlier sessions that nothing was added to belong to the job as well.
-    let earlier = state.drives.values().filter(|record| record.phase == Some(Phase::Packed));
-    for entry in earlier.filter_map(|record| record.entry.as_ref()) {
+    for entry in packed_entries(state) {
         if !entries.iter().any(|known| known.drive_id == entry.drive_id) {
-            entries.push(same_entry(entry));
+            entries.push(entry);
         }
     }
-    let path = &session.frozen.job_out;
-    write_whole(path, JobEntry::to_json(&entries).as_bytes())
+    write_entries(&session.frozen.job_out, &entries, journal)
+}
+
+/// The entries of the drives that are packed.
+fn packed_entries(state: &JournalState) -> Vec<JobEntry> {
+    let packed = state.drives.values().filter(|drive| drive.phase == Some(Phase::Packed));
+    packed.filter_map(|drive| drive.entry.as_ref()).map(same_entry).collect()
+}
+
+fn write_entries(path: &Path, entries: &[JobEntry], journal: &Journal) -> Result<(), Failure> {
+    write_whole(path, JobEntry::to_json(entries).as_bytes())
         .with_context(|| format!("writing the job entry {}; the journal holds the same", path.display()))
         .map_err(Failure::fatal)?;
-    for entry in &entries {
+    for entry in entries {
         let path = journal.beside(&format!("_DriveInfo_{}.xml", file_name(&entry.drive_id)));
         write_whole(&path, entry.to_xml().as_bytes())
             .with_context(|| format!("writing {}", path.display()))
@@ -310,8 +321,7 @@ fn already_packed(
     arguments: &PackArguments,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let packed = state.drives.values().filter(|drive| drive.phase == Some(Phase::Packed));
-    let entries: Vec<JobEntry> = packed.filter_map(|drive| drive.entry.as_ref()).map(same_entry).collect();
+    let entries = packed_entries(state);
     let path = &arguments.outputs.job_out;
     if !path.exists() {
         write_whole(path, JobEntry::to_json(&entries).as_bytes())
@@ -333,87 +343,4 @@ fn already_packed(
         }
     }
     Ok(ended(missing))
-}
-
-/// What became visible on a drive cannot be taken back.
-fn check_invisible(path: &Path, record: Option<&DriveRecord>, blueprint: &Blueprint) -> Result<(), Failure> {
-    let Some(DriveRecord { key: Some(key), sealing: Some(hash), .. }) = record else { return Ok(()) };
-    if blueprint.mode == Mode::New || !Existing::open(path, key)?.has_manifest(*hash) {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::NotRetryable,
-        anyhow!(
-            "{} has the session's files already: nothing is left to abort. End it with --resume",
-            path.display()
-        ),
-    ))
-}
-
-/// Makes nothing on a drive of a session that is given up look whole.
-fn wipe(
-    frozen: &FrozenDrive,
-    drive: &DriveId,
-    blueprint: &Blueprint,
-    console: &Console,
-) -> Result<(), Failure> {
-    let path = frozen.path.display();
-    match drive::wipe(&frozen.path, frozen.is_image, drive, blueprint)? {
-        Wipe::Wiped => {}
-        Wipe::Gone => console.note(&format!("{path} is not there any more: nothing was wiped")),
-        Wipe::Foreign => console.warn(&format!(
-            "{path} was NOT wiped: it has another partition table than the one this pack made"
-        )),
-    }
-    Ok(())
-}
-
-/// Gives up the journal's interrupted session.
-fn abort(path: &Path, console: &Console) -> Result<Exit, Failure> {
-    let (mut journal, state) = Journal::open(path).map_err(Failure::usage)?;
-    let Some(unfinished) = state.unfinished() else {
-        return Err(Failure::usage(anyhow!(
-            "no session in {} is under way: there is nothing to abort",
-            path.display()
-        )));
-    };
-    let id = unfinished.id.clone();
-    let session = Session::load(path);
-    if let Ok(session) = &session {
-        for (index, frozen) in session.frozen.drives.iter().enumerate() {
-            let drive = session.drive_id(index)?;
-            let blueprint = session.blueprint(index)?;
-            let record = state.drives.get(&drive);
-            check_invisible(&frozen.path, record, &blueprint)?;
-            let is_begun = record.is_some_and(|record| {
-                matches!(record.phase, Some(Phase::Prepared | Phase::Sealing | Phase::Packed))
-            });
-            if blueprint.mode == Mode::New && is_begun {
-                wipe(frozen, &drive, &blueprint, console)?;
-            }
-            let was_packed = record.is_some_and(|record| record.entry.is_some());
-            let noted = match blueprint.mode {
-                Mode::New => journal.drive(&drive, Phase::Wiped),
-                // Where files were to be added, the drive is what its last session made of it.
-                Mode::Added | Mode::InPlace if was_packed => journal.drive_restored(&drive),
-                Mode::Added | Mode::InPlace => Ok(()),
-            };
-            noted.map_err(Failure::fatal)?;
-        }
-    }
-    journal.session(&id, SessionState::Aborted).map_err(Failure::fatal)?;
-    let said = match session {
-        Ok(session) => {
-            session.remove();
-            "nothing on its drives looks whole"
-        }
-        // Where its drives are is not known, and what is on them neither.
-        Err(failure) => {
-            console.warn(&proof::chain(&*failure.cause));
-            "its files beside the journal were not whole, so that NO drive was wiped"
-        }
-    };
-    let text = format!("session {id} is given up; {said}");
-    console.result("aborted", &text, serde_json::json!({ "session": id.as_str() }));
-    Ok(Exit::Success)
 }

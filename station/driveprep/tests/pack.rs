@@ -493,6 +493,63 @@ fn a_pack_that_is_resumed_makes_all_drives_as_they_were_asked_for() {
 }
 
 #[test]
+fn an_added_session_that_does_not_read_back_is_given_up_and_the_job_goes_on() {
+    let bench = Bench::new();
+    let expected = packed_once(&bench);
+    damage(&bench.path("drive.img"));
+    let add = |session| {
+        let to = format!("con/{session}");
+        bench.driveprep(&["pack", "--from", "src/sub", "--to", &to, "--session", session])
+    };
+    let verified = || {
+        let mut command = add("second");
+        command.arg("--verify");
+        command
+    };
+    for _ in 0..2 {
+        let text = ends_with(verified(), Exit::VerificationFailed.code().into());
+        assert!(text.contains("--abort gives it up"), "{text}");
+    }
+    fs::remove_file(bench.path("drive.json")).unwrap();
+    let text = ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 0);
+    assert!(text.contains("drive.img (S1) KEEPS the files of session second"), "{text}");
+    let again = ends_with(bench.driveprep(&["pack", "--abort", "--journal", "drive.jrn"]), 2);
+    assert!(again.contains("nothing to abort"), "{again}");
+    // The job entry is that of the drive as it is, and a later session is added to it.
+    assert_eq!(bench.open().entries.len(), expected.len() + 2);
+    ends_with(add("third"), 0);
+    assert_eq!(bench.open().entries.len(), expected.len() + 4);
+}
+
+#[test]
+fn a_dataset_is_the_same_from_every_folder_and_another_once_it_says_something_else() {
+    let bench = Bench::new();
+    bench.source("f", 10);
+    let rows = |to: &str| {
+        let source = bench.path("src");
+        fs::write(bench.path("d.csv"), format!("BasePath,DstItemPathOrPrefix\n{}/,{to}/\n", source.display()))
+    };
+    let pack = |dataset: &str, journal: &str, folder: &str| {
+        let mut command = bench.driveprep(&["pack", "--dataset", dataset, "--journal", journal]);
+        let (image, job) = (bench.path("drive.img"), bench.path("drive.json"));
+        command.arg("--drive").arg(image).args(["--size", "300MB", "--serial", "S1", "--job-out"]).arg(job);
+        command.current_dir(bench.path(folder));
+        command
+    };
+    rows("one").unwrap();
+    ends_with(pack("d.csv", "drive.jrn", "."), 0);
+    fs::create_dir(bench.path("elsewhere")).unwrap();
+    let text = ends_with(pack("../d.csv", "../drive.jrn", "elsewhere"), 0);
+    assert!(text.contains("already packed"), "{text}");
+    rows("two").unwrap();
+    for (dataset, journal, folder) in [("d.csv", "drive.jrn", "."), ("../d.csv", "../drive.jrn", "elsewhere")]
+    {
+        let text = ends_with(pack(dataset, journal, folder), 2);
+        assert!(text.contains("session#1 is complete"), "{text}");
+    }
+}
+
+#[test]
 fn the_same_words_in_another_folder_are_another_request() {
     let bench = Bench::new();
     bench.source("f", 10);

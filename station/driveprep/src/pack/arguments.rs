@@ -1,15 +1,23 @@
 //! The arguments of `pack`.
 
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::PathBuf;
 
 use bitlocker::Method;
 use bitlocker::format::Coverage;
 use clap::{Args, ValueEnum};
+use model::Md5Digest;
+use model::digest::HashText;
+use proof::proven::hash_all_like;
 use serde::{Deserialize, Serialize};
 
 use super::drive::Choices;
 use super::session::{FrozenChoices, absolute};
 use crate::inputs::{DriveArguments, SourceArguments};
+
+/// More than any of the files that say what is asked for may have; the rest is not looked at.
+const CONTENTS_BYTES_MAX: u64 = 1 << 30;
 
 /// Packs files onto drives: partition table, BitLocker, NTFS, files, manifest, job entry.
 ///
@@ -162,7 +170,8 @@ impl PackArguments {
     }
 
     /// What was asked for, so that the same command is known again: everything that decides what is on
-    /// the drives. How it works may differ from run to run. Holds no secret.
+    /// the drives, what stands in its files too: paths in them mean the same in every folder. How it works
+    /// may differ from run to run. Holds no secret.
     pub fn request(&self) -> String {
         let SourceArguments {
             from,
@@ -189,7 +198,7 @@ impl PackArguments {
         };
         let drives: Vec<PathBuf> = drives.iter().map(|path| absolute(path)).collect();
         let whole = |path: &Option<PathBuf>| path.as_deref().map(absolute);
-        let (dataset, plan, driveset) = (whole(dataset), whole(plan), whole(driveset));
+        let (dataset, plan, driveset) = (contents(dataset), contents(plan), contents(driveset));
         let (metadata_file, properties_file) = (whole(metadata_file), whole(properties_file));
         let (password_file, bek_out) = (whole(password_file), whole(bek_out));
         let recovery_password_file = whole(recovery_password_file);
@@ -209,4 +218,19 @@ impl PackArguments {
         // The journal's marks cannot stand in a record.
         lines.join("\n").replace("[Begin", "[-Begin").replace("[End", "[-End")
     }
+}
+
+/// A file of what is asked for: where it is, and a digest of what it says; none of what can be read only
+/// once.
+fn contents(path: &Option<PathBuf>) -> Option<(PathBuf, String)> {
+    let path = path.as_deref()?;
+    let is_file = fs::metadata(path).is_ok_and(|found| found.is_file());
+    let digest = || {
+        let file = File::open(path).ok()?.take(CONTENTS_BYTES_MAX);
+        hash_all_like(HashText::Md5(Md5Digest([0; 16])), file).ok()
+    };
+    let digest = if is_file { digest() } else { None };
+    // `../d.csv` of another folder is the same file.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
+    Some((path, digest.map_or_else(|| "unknown".to_owned(), |digest| digest.to_string())))
 }

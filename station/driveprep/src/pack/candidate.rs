@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use block::{DriveKind, FileDevice, Identity, ReadAt, identify, partition_table};
+use block::{DriveKind, FileDevice, Identity, ReadAt, Target, identify, partition_table};
 use indicatif::DecimalBytes;
 use manifest::BitlockerKey;
 use model::{DriveId, Exit};
@@ -242,6 +242,8 @@ fn device(offered: &DriveTarget, identity: &Identity) -> Result<Candidate, Failu
     if typed != serial {
         return Err(other_drive(offered, &serial, &typed));
     }
+    // Held for a moment only: who begins to use it later is found when it is opened to be written.
+    Target::open(&offered.path).map_err(|error| Failure::new(Exit::Retryable, error))?;
     check_length(&path.to_string(), identity.length_bytes)?;
     Ok(Candidate {
         path: offered.path.clone(),
