@@ -414,7 +414,7 @@ impl Job<'_> {
     fn begin(&self, target: &Target, frame: &Frame, goes_on: bool) -> Result<(), Failure> {
         let begun = if goes_on {
             // The last run may have come as far as the boot sector.
-            erase_head(target, frame)
+            erase_head(target, frame).and_then(|()| mend_tables(target, frame))
         } else if self.is_image {
             // It came with its table.
             Ok(())
@@ -609,6 +609,17 @@ fn is_ours(target: &Target, blueprint: &Blueprint) -> bool {
             matches!(&partition.kind, PartitionKind::Gpt { unique_guid, .. } if *unique_guid == expected)
         })
     })
+}
+
+/// A drive is known to be ours by one of its two partition tables; both shall be whole.
+///
+/// Only a table that is damaged is made anew: cut off in the middle of that, the drive would not be ours.
+fn mend_tables(target: &Target, frame: &Frame) -> anyhow::Result<()> {
+    if !partition_table(target).is_ok_and(|table| table.problems.is_empty()) {
+        write_gpt(target, &frame.table)?;
+        target.flush()?;
+    }
+    Ok(())
 }
 
 /// Zeros over what makes a partition a volume: its boot sector and what belongs to it.
