@@ -8,7 +8,7 @@
 //! | to change | open |
 //! | --- | --- |
 //! | what is known of a damaged blob | [`work`], [`damage`] |
-//! | where the bytes to repair it from are found | [`roots`], [`path_map`] |
+//! | where the bytes to repair it from are found | [`roots`], [`drive_root`], [`path_map`] |
 //! | how a block blob is mended | [`block`] |
 //! | how a page blob is mended | [`page`] |
 //! | metadata and properties | [`side`] |
@@ -18,6 +18,7 @@
 
 pub mod block;
 pub mod damage;
+pub mod drive_root;
 pub mod export;
 pub mod folder;
 pub mod import;

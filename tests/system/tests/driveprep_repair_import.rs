@@ -3,6 +3,7 @@
 //! byte, whatever was killed in between.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -22,8 +23,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use system_tests::azurite::{self, Azurite};
 use system_tests::drives::{TestDrive, packed};
+use system_tests::packing::{Tree, blob, page_blob, succeeds};
 use system_tests::program::{Desk, Ended, Running, bare, driveprep, files, run};
 use system_tests::stand::Stand;
+use system_tests::tamper::{Opened, Tampered};
 use tempfile::TempDir;
 
 const BLOCK: u64 = 64 << 10;
@@ -703,5 +706,61 @@ async fn metadata_and_properties_of_a_blob_that_is_there_survive_its_mending() -
     assert_eq!(found.headers.metadata, headers.metadata);
     assert_eq!(found.headers.content_type, headers.content_type);
     assert_eq!(found.headers.cache_control, headers.cache_control);
+    Ok(())
+}
+
+/// Overwrites a few bytes in the middle of a file, below the encryption.
+fn spoil(drive: &TestDrive, file: &str, offset_bytes: u64, image: &Path) -> Result<()> {
+    let places = Opened::new(drive)?.file_places(&format!("\\session#1\\0\\{file}"))?;
+    let place = places.first().context("the file has extents")?.start + offset_bytes;
+    Ok(fs::File::options().write(true).open(image)?.write_all_at(&[0xA5; 16], place)?)
+}
+
+#[test]
+fn good_copies_are_taken_from_the_packed_drive_itself() -> Result<()> {
+    let large = Content::Random { seed: 1, length_bytes: 3 * BLOCK + 5 };
+    let pages = Content::Sparse { seed: 2, length_bytes: 12 << 20, data: vec![0..1 << 20, 8 << 20..9 << 20] };
+    let tree = Tree::new(vec![("large.bin", large.clone()), ("disk.vhd", pages.clone())])?;
+    succeeds(tree.pack("files", 96 << 20).args(["--block-bytes", "64KiB"]))?;
+    let good = tree.drive(vec![blob("files/large.bin", &large), page_blob("files/disk.vhd", &pages)]);
+    let copy = Tampered::copy(&good)?;
+    spoil(&good, "large.bin", BLOCK + 100, &copy.image)?;
+    spoil(&good, "disk.vhd", 70_000, &copy.image)?;
+    let bad =
+        TestDrive { image: copy.image.clone(), job_file: good.job_file.clone(), ..tree.drive(Vec::new()) };
+
+    let endpoint = Endpoint::start(EndpointConfig::default())?;
+    let desk = Desk::before(&endpoint)?;
+    let ended = run(&mut desk.ingest(&bad))?;
+    ensure!(ended.code == Some(11), "parts of it are corrupt: {ended:?}");
+    let logs = files(&desk.logs_dir())?;
+    let log = logs.iter().find(|path| path.to_string_lossy().contains("_error.xml")).context("a log")?;
+    let repair = |arguments: &[&str]| {
+        let mut command = bare(driveprep());
+        command.args(["repair-import", "--json", "--account", &endpoint.url(), "--repair"]);
+        command.arg(tree.place("drive.rep")).arg("--copy-log").arg(log);
+        run(command.arg("--credential-file").arg(desk.credential_file()).args(arguments))
+    };
+    let job = good.job_file.to_string_lossy().into_owned();
+    let from = |drive: &TestDrive| repair(&["--from", &drive.image.to_string_lossy(), "--job", &job]);
+
+    let ended = from(&bad)?;
+    assert_eq!(ended.code, Some(11), "{ended:?}");
+    let reasons = unresolved(&ended);
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    let place = format!("{}:\\session#1\\0\\large.bin no longer has the content", bad.image.display());
+    assert!(reasons.iter().any(|(_, reason)| reason.starts_with(&place)), "{reasons:?}");
+
+    let key = tree.place("key");
+    fs::write(&key, "1")?;
+    let key = ["--recovery-password-file", &key.to_string_lossy()];
+    let without_drive = repair(&[&["--dir", &tree.folder().to_string_lossy()], &key[..]].concat())?;
+    assert_eq!(without_drive.code, Some(2), "{without_drive:?}");
+    let wrong = repair(&[&["--from", &*good.image.to_string_lossy()], &key[..]].concat())?;
+    assert_eq!(wrong.code, Some(21), "{wrong:?}");
+
+    let ended = from(&good)?;
+    assert_eq!((ended.code, &ended.summary()["repaired"]), (Some(0), &2.into()), "{ended:?}");
+    assert_eq!(good.expected.differences(&endpoint.snapshot()), Vec::<String>::new());
     Ok(())
 }

@@ -179,10 +179,29 @@ impl Native {
     fn repair_import(&mut self, repair: &RepairImport) -> Result<(), CompatError> {
         self.flag("repair-import");
         self.option("--repair", &repair.repair);
-        self.option("--dir", &repair.directories);
+        match &repair.key {
+            None => self.option("--dir", &repair.directories),
+            Some(key) => self.roots_with_drive(&repair.directories, key)?,
+        }
         self.option("--copy-log", &repair.copy_log);
         self.path("--path-map", repair.path_map.as_ref());
         self.account(&repair.account)
+    }
+
+    /// Roots one of which is the drive that the key opens: the one that is no folder.
+    fn roots_with_drive(&mut self, roots: &str, key: &SecretValue) -> Result<(), CompatError> {
+        let (folders, drives): (Vec<&str>, Vec<&str>) =
+            roots.split(';').filter(|root| !root.is_empty()).partition(|root| Path::new(root).is_dir());
+        let [drive] = drives[..] else {
+            let instead =
+                "it opens the drive in /d, and not exactly one of these is a device or an image file";
+            return Err(CompatError::Refused { name: "bk", instead });
+        };
+        if !folders.is_empty() {
+            self.option("--dir", folders.join(";"));
+        }
+        self.option("--from", drive);
+        self.key(key)
     }
 
     fn repair_export(&mut self, repair: &RepairExport) -> Result<(), CompatError> {
@@ -208,7 +227,12 @@ impl Native {
             Some(folder) => self.option("--to", folder),
             None => self.flag("--list"),
         }
-        let key = unlock.key.read("bk")?;
+        self.key(&unlock.key)
+    }
+
+    /// The key of a drive.
+    fn key(&mut self, key: &SecretValue) -> Result<(), CompatError> {
+        let key = key.read("bk")?;
         // A recovery password is digits and dashes; an external key is base64: §2.10.
         let is_password = key.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ' '));
         let file = self.keep(&key)?;

@@ -137,8 +137,10 @@ pub struct Account {
 pub struct RepairImport {
     /// `/r`.
     pub repair: PathBuf,
-    /// `/d`: folders separated by `;`.
+    /// `/d`: folders separated by `;`, with a key the drive too.
     pub directories: String,
+    /// `/bk`.
+    pub key: Option<SecretValue>,
     /// The account.
     pub account: Account,
     /// `/CopyLogFile`.
@@ -230,7 +232,9 @@ impl Request {
             }
             Request::Distribute(distribute) => (of_session(&distribute.session), None),
             Request::Recover(recover) => (of_session(&recover.session), None),
-            Request::RepairImport(repair) => (account(&repair.account.secret), None),
+            Request::RepairImport(repair) => {
+                (account(&repair.account.secret), repair.key.as_ref().and_then(|key| inline("bk", key)))
+            }
             Request::RepairExport(repair) => (account(&repair.account.secret), None),
             Request::PreviewExport(preview) => (account(&preview.account.secret), None),
             Request::Unlock(unlock) => (inline("bk", &unlock.key), None),
@@ -438,10 +442,10 @@ fn target(switches: &Switches) -> Result<Option<Target>, CompatError> {
 }
 
 fn repair_import(switches: &Switches) -> Result<RepairImport, CompatError> {
-    refuse_key(switches)?;
     Ok(RepairImport {
         repair: needed_path(switches, "r")?,
         directories: switches.needed("d", "")?.to_owned(),
+        key: switches.value("bk").map(SecretValue::new),
         account: account(switches)?,
         copy_log: needed_path(switches, "CopyLogFile")?,
         path_map: path(switches, "PathMapFile")?,
@@ -449,7 +453,10 @@ fn repair_import(switches: &Switches) -> Result<RepairImport, CompatError> {
 }
 
 fn repair_export(switches: &Switches) -> Result<RepairExport, CompatError> {
-    refuse_key(switches)?;
+    if switches.has("bk") {
+        let instead = "mount the drive or copy it out with `driveprep unlock`, and give that folder as /d";
+        return Err(CompatError::Refused { name: "bk", instead });
+    }
     let (copy_log, manifest) = (path(switches, "CopyLogFile")?, path(switches, "ManifestFile")?);
     if copy_log.is_none() && manifest.is_none() {
         return Err(CompatError::Missing { name: "CopyLogFile or /ManifestFile", when: "" });
@@ -478,14 +485,6 @@ fn unlock(switches: &Switches) -> Result<Unlock, CompatError> {
         drive.ok_or(CompatError::Missing { name: "driveLetter", when: ": a device or an image file" })?;
     driveset::drive_letter(drive).map_err(|fault| CompatError::Value { name: "driveLetter", fault })?;
     Ok(Unlock { drive: drive.into(), key, to: path(switches, "to")? })
-}
-
-fn refuse_key(switches: &Switches) -> Result<(), CompatError> {
-    if switches.has("bk") {
-        let instead = "mount the drive or copy it out with `driveprep unlock`, and give that folder as /d";
-        return Err(CompatError::Refused { name: "bk", instead });
-    }
-    Ok(())
 }
 
 fn account(switches: &Switches) -> Result<Account, CompatError> {

@@ -162,6 +162,11 @@ fn repairs_previews_and_unlocks_become_the_native_commands() {
              https://acct.blob.core.windows.net --credential-file FILE",
         ),
         (
+            "RepairImport /r:a.rep /d:/;/d.img /bk:298331-390225 /sn:acct /sk:k /CopyLogFile:/l.xml",
+            "driveprep repair-import --repair a.rep --dir / --from /d.img --recovery-password-file FILE --copy-log \
+             /l.xml --account https://acct.blob.core.windows.net --credential-file FILE",
+        ),
+        (
             "RepairExport /r:a.rep /d:/drive /sn:http://127.0.0.1:1/acct /csas:con?sv=1 /ManifestFile:/m",
             "driveprep repair-export --repair a.rep --dir /drive --manifest /m --account http://127.0.0.1:1/acct \
              --credential-file FILE",
@@ -190,6 +195,7 @@ fn what_becomes_a_native_command_is_one_of_its_command_lines() {
     for line in [
         "PreviewExport /sn:acct /sk:k /ExportBlobListFile:/l.xml /DriveSize:500GB",
         "RepairImport /r:a.rep /d:/one;/two /sn:acct /sk:k /CopyLogFile:/l.xml /PathMapFile:/m.txt",
+        "RepairImport /r:a.rep /d:/d.img /bk:AAECAwQFBgc= /sn:acct /sk:k /CopyLogFile:/l.xml",
         "RepairExport /r:a.rep /d:/drive /sn:acct /csas:c?sv=1 /CopyLogFile:/l /ManifestFile:/m",
         "Unlock /bk:298331-390225 /driveLetter:/d.img",
         "Unlock /bk:AAECAwQFBgc= /driveLetter:/d.img /to:/x",
@@ -285,7 +291,7 @@ fn wrong_options_are_refused_in_the_tools_words_where_it_has_some() {
             "PrepImport /j:a.jrn /id:s-1 /InitialDriveSet:/s /DataSet:/d /serial:S".to_owned(),
             "/serial is not done here: write it into the columns Serial and Size",
         ),
-        ("RepairImport /r:a /d:/x /bk:1 /sn:a /sk:k /CopyLogFile:/l".to_owned(), "/bk is not done here"),
+        ("RepairExport /r:a /d:/x /bk:1 /sn:a /sk:k /CopyLogFile:/l".to_owned(), "/bk is not done here"),
         ("RepairImport /r:a /d:/x /sn:a /CopyLogFile:/l".to_owned(), "/sk or /csas is needed"),
         ("RepairExport /r:a /d:/x /sn:a /sk:k".to_owned(), "/CopyLogFile or /ManifestFile is needed"),
         ("PreviewExport /sn:a /sk:k /ExportBlobListFile:/l".to_owned(), "/DriveSize is needed"),
@@ -310,6 +316,7 @@ fn a_secret_in_the_arguments_is_warned_of_and_never_shown() {
         "RepairImport /r:a /d:/x /sn:a /sk:TOPSECRET /CopyLogFile:/l",
         "RepairExport /r:a /d:/x /sn:a /csas:c?TOPSECRET /CopyLogFile:/l",
         "PreviewExport /sn:a /sk:TOPSECRET /ExportBlobListFile:/l /DriveSize:1TB",
+        "RepairImport /r:a /d:/d.img /bk:TOPSECRET /sn:a /sk:TOPSECRET /CopyLogFile:/l",
         "Unlock /bk:TOPSECRET /driveLetter:/d",
     ] {
         let request = parsed(line).unwrap();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use azure::Account;
 use clap::Args;
 use model::Exit;
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::damage::{self, Damage, Head};
+use super::drive_root::DriveRoot;
 use super::path_map::PathMap;
 use super::record::{Key, RepairFile, Subject};
 use super::roots::Roots;
@@ -28,6 +29,7 @@ use super::{block, page};
 use crate::account::{self, AccountArguments};
 use crate::console::{Console, Meter, printable};
 use crate::failure::Failure;
+use crate::open::{DriveArguments, KeyArguments};
 
 /// Damaged blobs that were read ahead.
 const AHEAD: usize = 4;
@@ -39,15 +41,25 @@ pub struct RepairImportArguments {
     /// the same command with the same file goes on where it ended.
     #[arg(long, value_name = "FILE.rep")]
     pub repair: PathBuf,
-    /// Folders that the files were packed from, separated by `;`. The mounted drive may be one.
+    /// Folders that the files were packed from, separated by `;`.
     #[arg(
         long = "dir",
         alias = "drive",
         value_name = "DIR[;DIR...]",
         value_delimiter = ';',
-        required = true
+        required_unless_present = "from"
     )]
     pub dirs: Vec<PathBuf>,
+    /// The packed drive, a block device or an image file, whose good copies are taken. It is read
+    /// without being mounted; --job or one of the key files opens it.
+    #[arg(long, value_name = "DRIVE")]
+    pub from: Option<PathBuf>,
+    /// The drive's job entry: drive.json, a .jrn journal, or a DriveInfo XML, with the key for --from.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub job: Option<PathBuf>,
+    /// Files with more secrets, for --from.
+    #[command(flatten)]
+    pub keys: KeyArguments,
     /// The drive's error log, verbose log or copy log.
     #[arg(long, value_name = "FILE")]
     pub copy_log: PathBuf,
@@ -98,6 +110,7 @@ pub fn run(arguments: &RepairImportArguments, console: &Console) -> Result<Exit,
     for dir in &arguments.dirs {
         check_folder(dir).map_err(Failure::usage)?;
     }
+    let drive = arguments.drive_root()?;
     let account = arguments.account.open()?;
     let subject = Subject {
         command: "RepairImport",
@@ -112,7 +125,7 @@ pub fn run(arguments: &RepairImportArguments, console: &Console) -> Result<Exit,
     }
     let desk = Desk {
         account,
-        roots: Roots::new(arguments.dirs.clone()),
+        roots: Roots::new(arguments.dirs.clone(), drive),
         map,
         meter: console.meter("blobs", 0, 0),
         record: Mutex::new(record),
@@ -123,11 +136,27 @@ pub fn run(arguments: &RepairImportArguments, console: &Console) -> Result<Exit,
     repair.end(ended)
 }
 
+impl RepairImportArguments {
+    /// The packed drive, unlocked.
+    fn drive_root(&self) -> Result<Option<DriveRoot>, Failure> {
+        let Some(from) = &self.from else {
+            let KeyArguments { recovery_password_file, password_file, bek } = &self.keys;
+            if recovery_password_file.is_some() || password_file.is_some() || bek.is_some() {
+                return Err(Failure::usage(anyhow!("there is a key, and no drive: give --from DRIVE")));
+            }
+            return Ok(None);
+        };
+        let (drive, job, keys) = (from.clone(), self.job.clone(), self.keys.clone());
+        let opened = DriveArguments { drive, job, keys }.unlock()?;
+        Ok(Some(DriveRoot::new(from, opened.drive.ntfs)))
+    }
+}
+
 fn check_folder(dir: &Path) -> anyhow::Result<()> {
     let facts = std::fs::metadata(dir).with_context(|| format!("--dir {}", dir.display()))?;
     anyhow::ensure!(
         facts.is_dir(),
-        "--dir {} is not a folder; give the folder that was packed",
+        "--dir {} is not a folder; give the folder that was packed, or the packed drive itself with --from",
         dir.display()
     );
     Ok(())

@@ -2,8 +2,8 @@
 //!
 //! A file of the drive, `\session\dir\name`, is looked for under each root, as it stands and, if no
 //! root has it so, without its first folder: that one is the session's name, which only the drive
-//! has. Exactly one hit is required, because nothing but a hash could tell two apart. The path map
-//! goes before the roots. Invariant: bytes leave here only with the hash that they must have.
+//! has. The packed drive itself may be one more root ([`DriveRoot`]). Exactly one hit is required,
+//! because nothing but a hash could tell two apart. The path map goes before the roots. Invariant: bytes leave here only with the hash that they must have.
 
 use std::fs::File;
 use std::io;
@@ -16,25 +16,42 @@ use manifest::limits::SIDE_FILE_BYTES_MAX;
 use manifest::{DrivePath, SideFileRef};
 use model::Md5Digest;
 use model::digest::HashText;
+use ntfs::FileId;
 
+use super::drive_root::{DriveFile, DriveRoot};
 use super::path_map::PathMap;
 use super::stop::Unresolved;
 
-/// The folders to look in.
-#[derive(Debug, Clone)]
-pub struct Roots(Vec<PathBuf>);
+/// Where to look.
+#[derive(Clone)]
+pub struct Roots {
+    folders: Vec<PathBuf>,
+    drive: Option<DriveRoot>,
+}
 
 /// A file that was found.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Source {
     path: PathBuf,
-    file: Arc<File>,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Here(Arc<File>),
+    OnDrive(DriveFile),
+}
+
+/// Something that has the name which is looked for.
+struct Hit {
+    path: PathBuf,
+    on_drive: Option<FileId>,
 }
 
 impl Roots {
-    /// These folders.
-    pub fn new(folders: Vec<PathBuf>) -> Roots {
-        Roots(folders)
+    /// These folders, and the drive.
+    pub fn new(folders: Vec<PathBuf>, drive: Option<DriveRoot>) -> Roots {
+        Roots { folders, drive }
     }
 
     /// Finds and opens a file of the drive.
@@ -54,20 +71,40 @@ impl Roots {
         }
         match found.len() {
             0 => Err(Unresolved::NotFound { path: path.to_string() }),
-            1 => Source::open(found.remove(0)),
-            _ => Err(Unresolved::Several { path: path.to_string(), found }),
+            1 => self.opened(found.remove(0)),
+            _ => {
+                let found = found.into_iter().map(|hit| hit.path).collect();
+                Err(Unresolved::Several { path: path.to_string(), found })
+            }
         }
     }
 
-    fn having(&self, names: &[&str]) -> Result<Vec<PathBuf>, Unresolved> {
+    fn opened(&self, hit: Hit) -> Result<Source, Unresolved> {
+        let Hit { path, on_drive } = hit;
+        let Some((drive, file)) = self.drive.as_ref().zip(on_drive) else { return Source::open(path) };
+        match drive.open(file) {
+            Ok(file) => Ok(Source { path, content: Content::OnDrive(file) }),
+            Err(source) => Err(Unresolved::Unreadable { path, source }),
+        }
+    }
+
+    fn having(&self, names: &[&str]) -> Result<Vec<Hit>, Unresolved> {
         let mut found = Vec::new();
-        for root in &self.0 {
+        for root in &self.folders {
             let path = names.iter().fold(root.clone(), |path, name| path.join(name));
             match std::fs::metadata(&path) {
-                Ok(facts) if facts.is_file() => found.push(path),
+                Ok(facts) if facts.is_file() => found.push(Hit { path, on_drive: None }),
                 Ok(_) => {}
                 Err(error) if is_absent(&error) => {}
                 Err(source) => return Err(Unresolved::Unreadable { path, source }),
+            }
+        }
+        if let Some(drive) = &self.drive {
+            let path = drive.place(names);
+            match drive.find(names) {
+                Ok(None) => {}
+                Ok(on_drive @ Some(_)) => found.push(Hit { path, on_drive }),
+                Err(error) => return Err(Unresolved::Unreadable { path, source: io::Error::other(error) }),
             }
         }
         Ok(found)
@@ -86,7 +123,7 @@ impl Source {
             if facts.is_file() { File::open(&path) } else { Err(io::Error::other("it is no regular file")) }
         });
         match is_file {
-            Ok(file) => Ok(Source { path, file: Arc::new(file) }),
+            Ok(file) => Ok(Source { path, content: Content::Here(Arc::new(file)) }),
             Err(source) => Err(Unresolved::Unreadable { path, source }),
         }
     }
@@ -99,7 +136,7 @@ impl Source {
         let place = || self.path.display().to_string();
         let differs = || Unresolved::ContentDiffers { place: place(), offset_bytes, length_bytes };
         let mut bytes = vec![0; usize::try_from(length_bytes).map_err(|_| differs())?];
-        match self.file.read_exact_at(&mut bytes, offset_bytes) {
+        match self.content.read_exact_at(&mut bytes, offset_bytes) {
             Ok(()) if digests::md5_of(&bytes) == hash => Ok(Bytes::from(bytes)),
             Ok(()) => Err(differs()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(differs()),
@@ -127,7 +164,7 @@ impl Source {
     /// When it cannot be read, or differs.
     pub fn whole(&self, side_file: &SideFileRef) -> Result<Vec<u8>, Unresolved> {
         let unreadable = |source| Unresolved::Unreadable { path: self.path.clone(), source };
-        let length = self.file.metadata().map_err(unreadable)?.len();
+        let length = self.content.length_bytes().map_err(unreadable)?;
         let differs = || Unresolved::ContentDiffers {
             place: self.path.display().to_string(),
             offset_bytes: 0,
@@ -135,13 +172,29 @@ impl Source {
         };
         let usable = usize::try_from(length).ok().filter(|length| *length <= SIDE_FILE_BYTES_MAX);
         let mut bytes = vec![0; usable.ok_or_else(differs)?];
-        self.file.read_exact_at(&mut bytes, 0).map_err(unreadable)?;
+        self.content.read_exact_at(&mut bytes, 0).map_err(unreadable)?;
         if hashes_to(&bytes, side_file.hash) { Ok(bytes) } else { Err(differs()) }
     }
 
     /// Where it is, for messages.
     pub fn place(&self) -> String {
         self.path.display().to_string()
+    }
+}
+
+impl Content {
+    fn length_bytes(&self) -> io::Result<u64> {
+        match self {
+            Content::Here(file) => Ok(file.metadata()?.len()),
+            Content::OnDrive(file) => Ok(file.length_bytes()),
+        }
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+        match self {
+            Content::Here(file) => file.read_exact_at(buffer, offset_bytes),
+            Content::OnDrive(file) => file.read_exact_at(buffer, offset_bytes),
+        }
     }
 }
 
@@ -158,7 +211,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let folders = folders.iter().map(|name| scratch.path().join(name)).collect::<Vec<_>>();
         folders.iter().for_each(|folder| std::fs::create_dir_all(folder.join("dir")).unwrap());
-        (scratch, Roots::new(folders))
+        (scratch, Roots::new(folders, None))
     }
 
     #[test]
