@@ -6,7 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use proof::secrets::SecretFiles;
 
+use crate::keys::KeysArguments;
 use crate::ledger_source::LedgerSource;
+use crate::remote::account::AccountArguments;
+use crate::remote::custody::CustodyArguments;
+use crate::remote::drive::DriveArguments;
+use crate::remote::job::JobArguments;
+use crate::remote::token::TokenArguments;
+use crate::serve::ServeArguments;
 
 /// Takes shipped drives into a storage account.
 #[derive(Debug, Parser)]
@@ -30,6 +37,20 @@ pub enum Command {
     /// every problem found.
     #[command(after_help = EXIT_CODES)]
     Inspect(InspectArguments),
+    /// Serve the job API, work in the bays, keep the custody chain, until told to stop.
+    Serve(ServeArguments),
+    /// Import and export jobs of a station that serves.
+    Job(JobArguments),
+    /// Parcels and drives, from the dock to the carrier.
+    Drive(DriveArguments),
+    /// The chain of who touched which drive.
+    Custody(CustodyArguments),
+    /// The station's own ways into storage accounts.
+    Account(AccountArguments),
+    /// Tokens of people and programs.
+    Token(TokenArguments),
+    /// The master key that seals secrets.
+    Keys(KeysArguments),
 }
 
 /// `station ingest`.

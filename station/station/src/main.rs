@@ -9,9 +9,13 @@ mod console;
 mod exit;
 mod ingest;
 mod inspect;
+mod keys;
 mod ledger_source;
+mod remote;
+mod serve;
 mod state;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,6 +33,8 @@ fn main() -> ExitCode {
         }
     };
     start_logging(cli.verbose);
+    // One TLS for all clients of this process; only a second call could fail.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -40,6 +46,13 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Ingest(arguments) => ingest::run(arguments).await,
             Command::Inspect(arguments) => inspect::run(arguments).await,
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Job(arguments) => remote::job::run(arguments).await,
+            Command::Drive(arguments) => remote::drive::run(arguments).await,
+            Command::Custody(arguments) => remote::custody::run(arguments).await,
+            Command::Account(arguments) => remote::account::run(arguments).await,
+            Command::Token(arguments) => remote::token::run(arguments).await,
+            Command::Keys(arguments) => keys::run(&arguments),
         }
     });
     match ended {
@@ -60,5 +73,10 @@ fn start_logging(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("DRAYAGE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }

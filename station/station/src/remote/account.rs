@@ -1,0 +1,93 @@
+//! `station account …`: the station's own ways into storage accounts.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use model::Exit;
+use reqwest::Method;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::remote::job::segment;
+use crate::remote::{Request, Server, table};
+
+/// Longest credential: the station's own limit.
+const CREDENTIAL_BYTES_MAX: u64 = 16 << 10;
+
+/// `station account`.
+#[derive(Debug, Args)]
+pub struct AccountArguments {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    command: AccountCommand,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+enum AccountCommand {
+    /// The accounts that the station has a way into.
+    List,
+    /// Give the station a way into an account, or another one.
+    Set {
+        /// The account's name.
+        name: String,
+        /// Its blob endpoint, for example `https://ACCOUNT.blob.core.windows.net`
+        #[arg(long, value_name = "URL")]
+        endpoint: String,
+        /// File that holds a connection string, an account key or a SAS. It is sealed, and no answer
+        /// ever holds it.
+        #[arg(long, value_name = "FILE")]
+        credential_file: PathBuf,
+        /// There is one already, which this one replaces.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Take the way into an account away.
+    Delete {
+        /// The account's name.
+        name: String,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What the station refuses, or that it cannot be reached.
+pub async fn run(arguments: AccountArguments) -> Result<Exit, Failure> {
+    let station = arguments.server.open()?;
+    match &arguments.command {
+        AccountCommand::List => {
+            let answer = station.ask(Request::get("/v1/accounts")).await?;
+            station.show(&answer, |answer| {
+                let accounts = answer["accounts"].as_array().cloned().unwrap_or_default();
+                let row = |account| vec![table::cell(account, "/name"), table::cell(account, "/sealedUnder")];
+                table::print(&["account", "sealed under"], &accounts.iter().map(row).collect::<Vec<_>>());
+            });
+        }
+        AccountCommand::Set { name, endpoint, credential_file, replace } => {
+            let credential = read(credential_file).map_err(Failure::usage)?;
+            let body = json!({"endpoint": endpoint, "credential": credential.trim()});
+            let request = Request::verb(Method::PUT, format!("/v1/accounts/{}", segment(name)), Some(body));
+            let answer = station.ask(request.replacing(*replace)).await?;
+            station.show(&answer, |_| println!("the station has a way into {name}"));
+        }
+        AccountCommand::Delete { name } => {
+            station
+                .ask(Request::verb(Method::DELETE, format!("/v1/accounts/{}", segment(name)), None))
+                .await?;
+            station
+                .show(&json!({"deleted": name}), |_| println!("the station has no way into {name} any more"));
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
+    let attempt = || format!("reading the credential in {}", path.display());
+    let length = std::fs::metadata(path).with_context(attempt)?.len();
+    anyhow::ensure!(length <= CREDENTIAL_BYTES_MAX, "{} is longer than any credential", path.display());
+    Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(attempt)?))
+}

@@ -1,0 +1,248 @@
+//! The bays of this station: what is in each, whether work waits for it, and the work.
+//!
+//! ```text
+//! look ─▶ seen serial ─▶ its job says: this bay ─▶ claim (lease, fence) ─▶ run ─▶ reported ─▶ claim let go
+//! ```
+//! One task a bay. It is reconciled, not told: it looks every few seconds and needs nobody's message,
+//! so a message that is lost costs seconds. Invariant: a drive is touched only under a claim, and only
+//! when the serial number that was seen, the job and the bay agree.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use api::desk::bays::{BayNow, Board, Doing};
+use async_trait::async_trait;
+use jobs::Jobs;
+use keys::Vault;
+use ledger::Ledger;
+use model::DriveId;
+use model::job::{Job, Place};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::bay::{self, Seen};
+use super::config::{Bay, TransferConfig};
+use super::run::{Run, RunError};
+use super::told_to_stop;
+
+/// How often a bay is looked at while nothing happens.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long a bay rests after a fault of ours, so that it is not repeated without end.
+const REST_AFTER_FAULT: Duration = Duration::from_secs(60);
+
+/// Tells the bays' tasks what the jobs service decides.
+#[derive(Default)]
+pub struct Floor {
+    changed: Notify,
+    running: Mutex<HashMap<DriveId, watch::Sender<bool>>>,
+}
+
+#[async_trait]
+impl jobs::Bays for Floor {
+    async fn ready(&self, _: &Job, _: &DriveId) {
+        self.changed.notify_waiters();
+    }
+
+    async fn stop(&self, _: &Job, drive_id: &DriveId) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stop) = running.get(drive_id) {
+            stop.send_replace(true);
+        }
+    }
+}
+
+impl Floor {
+    /// A drive is being worked on: the receiver says when that must stop.
+    fn begin(&self, drive_id: &DriveId) -> watch::Receiver<bool> {
+        let (stop, stopped) = watch::channel(false);
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(drive_id.clone(), stop);
+        stopped
+    }
+
+    fn end(&self, drive_id: &DriveId) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(drive_id);
+    }
+}
+
+/// What all bays share.
+pub struct Crew {
+    /// Jobs.
+    pub jobs: Arc<Jobs>,
+    /// Claims, credentials, progress.
+    pub ledger: Arc<dyn Ledger>,
+    /// Opens credentials.
+    pub vault: Arc<Vault>,
+    /// Where messages for bays come in.
+    pub floor: Arc<Floor>,
+    /// How copies run.
+    pub transfer: TransferConfig,
+    /// Decrypts and digests for all bays.
+    pub digests: Arc<proof::verify::DigestPool<transfer::blob::Chunk>>,
+    /// Where local copies of logs go.
+    pub logs_dir: std::path::PathBuf,
+    /// What screens see of the bays.
+    pub screen: Screen,
+}
+
+/// Where bays say what they do.
+pub struct Screen(watch::Sender<Arc<[BayNow]>>);
+
+impl Screen {
+    /// A screen of these bays, and what others see of it.
+    pub fn new(bays: &[Bay]) -> (Screen, Board) {
+        let (sender, board) = Board::new(bays.iter().map(|bay| BayNow::empty(&*bay.name)));
+        (Screen(sender), board)
+    }
+
+    /// Says which drive is in a bay; what was said of the same drive before stays.
+    fn seen(&self, seen: &BayNow) {
+        let is_known =
+            self.0.borrow().iter().any(|known| known.bay == seen.bay && known.drive_id == seen.drive_id);
+        if !is_known {
+            self.show(BayNow { doing: Doing::Waiting, ..seen.clone() });
+        }
+    }
+
+    /// Says what is wrong in a bay, beside what is known to be in it.
+    fn trouble(&self, bay: &str, doing: Doing, text: &str) {
+        let known = self.0.borrow().iter().find(|known| known.bay == bay).cloned();
+        let known = known.unwrap_or_else(|| BayNow::empty(bay));
+        self.show(BayNow { doing, trouble: Some(text.to_owned()), ..known });
+    }
+
+    /// Says what a bay does; watchers are woken only by something new.
+    pub fn show(&self, now: BayNow) {
+        self.0.send_if_modified(|bays| {
+            let is_known = bays.contains(&now);
+            if !is_known {
+                let others = bays.iter().map(|known| if known.bay == now.bay { &now } else { known });
+                *bays = others.cloned().collect();
+            }
+            !is_known
+        });
+    }
+}
+
+/// Works in all bays until told to stop; then every run is brought to a clean stop.
+pub async fn work(crew: Arc<Crew>, bays: Vec<Bay>, stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    for bay in bays {
+        let (crew, stop, runtime) = (Arc::clone(&crew), stop.clone(), tokio::runtime::Handle::current());
+        // A thread a bay: a run stays on the thread that it began on.
+        tasks.spawn_blocking(move || runtime.block_on(keep(bay, crew, stop)));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(error = &error as &dyn std::error::Error, "the task of a bay died");
+        }
+    }
+}
+
+async fn keep(bay: Bay, crew: Arc<Crew>, mut stop: watch::Receiver<bool>) {
+    let mut said = String::new();
+    while !*stop.borrow() {
+        let rest = match crew.look_and_work(&bay, &stop).await {
+            Ok(()) => {
+                said.clear();
+                LOOK_EVERY
+            }
+            Err(fault) => {
+                // Every few seconds the same: once is enough.
+                let text = proof::chain(&fault);
+                if text != said {
+                    tracing::warn!(bay = bay.name, "{text}");
+                    crew.screen.trouble(&bay.name, fault.doing(), &text);
+                    said = text;
+                }
+                fault.rest()
+            }
+        };
+        tokio::select! {
+            () = told_to_stop(&mut stop) => return,
+            () = crew.floor.changed.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+/// Why a bay does not work although something is in it.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Look(#[from] bay::LookError),
+    #[error("the drive {drive_id} in bay {bay} belongs to no open job; scan it, or take it out")]
+    Unknown { drive_id: DriveId, bay: String },
+    #[error("the drive {drive_id} in bay {bay} is not assigned to it: it is {place}")]
+    Elsewhere { drive_id: DriveId, bay: String, place: Place },
+    #[error("asking for the job of drive {drive_id}")]
+    Jobs { drive_id: DriveId, source: jobs::LookError },
+    #[error("claiming drive {drive_id}")]
+    Claim { drive_id: DriveId, source: ledger::OfficeError },
+    #[error("working on drive {drive_id} in bay {bay}")]
+    Run { drive_id: DriveId, bay: String, source: RunError },
+    #[error("looking into bay {0}")]
+    Panicked(String),
+}
+
+impl Fault {
+    /// A drive that somebody has to scan waits; the rest is a fault.
+    fn doing(&self) -> Doing {
+        match self {
+            Fault::Unknown { .. } | Fault::Elsewhere { .. } => Doing::Waiting,
+            Fault::Look(_)
+            | Fault::Jobs { .. }
+            | Fault::Claim { .. }
+            | Fault::Run { .. }
+            | Fault::Panicked(_) => Doing::Faulted,
+        }
+    }
+
+    fn rest(&self) -> Duration {
+        match self {
+            Fault::Look(_) | Fault::Unknown { .. } | Fault::Elsewhere { .. } => LOOK_EVERY,
+            Fault::Jobs { .. } | Fault::Claim { .. } | Fault::Run { .. } | Fault::Panicked(_) => {
+                REST_AFTER_FAULT
+            }
+        }
+    }
+}
+
+impl Crew {
+    async fn look_and_work(&self, bay: &Bay, stop: &watch::Receiver<bool>) -> Result<(), Fault> {
+        let looked_at = bay.clone();
+        let looked = tokio::task::spawn_blocking(move || bay::look(&looked_at)).await;
+        let looked = looked.map_err(|_| Fault::Panicked(bay.name.clone()))?;
+        let Some(Seen { device, drive_id }) = looked? else {
+            self.screen.show(BayNow::empty(&*bay.name));
+            return Ok(());
+        };
+        let seen = BayNow { drive_id: Some(drive_id.to_string()), ..BayNow::empty(&*bay.name) };
+        // The desk takes the serial number from here when the drive is assigned.
+        self.screen.seen(&seen);
+        let found = self.jobs.find_drive(&drive_id).await;
+        let found = found.map_err(|source| Fault::Jobs { drive_id: drive_id.clone(), source })?;
+        let Some(stored) = found else {
+            return Err(Fault::Unknown { drive_id, bay: bay.name.clone() });
+        };
+        let place = stored.job.drive(&drive_id).map_or(Place::Away, |drive| drive.place.clone());
+        if place.station() != Some(self.jobs.station()) || place.bay() != Some(&bay.name) {
+            return Err(Fault::Elsewhere { drive_id, bay: bay.name.clone(), place });
+        }
+        let lease = Duration::from_secs(self.transfer.lease_seconds.into());
+        let failed = |source| Fault::Claim { drive_id: drive_id.clone(), source };
+        let claimed =
+            self.ledger.claim_this_drive(self.jobs.station(), &drive_id, lease).await.map_err(failed)?;
+        let Some(claim) = claimed else {
+            self.screen.show(BayNow { doing: Doing::Waiting, ..seen });
+            return Ok(());
+        };
+        self.screen.show(BayNow { doing: Doing::Opening, ..seen });
+        let stopped = self.floor.begin(&drive_id);
+        let run = Run { crew: self, bay, job: stored.job, claim: claim.clone(), lease };
+        let ended = run.run(device, stop.clone(), stopped).await;
+        self.floor.end(&drive_id);
+        self.ledger.release(&claim).await.map_err(failed)?;
+        ended.map_err(|source| Fault::Run { drive_id: drive_id.clone(), bay: bay.name.clone(), source })
+    }
+}

@@ -1,0 +1,172 @@
+//! What the station does by the clock: timers of jobs, checkpoints, the nightly verification, resealing.
+//!
+//! Each round is bounded and may be missed: what is due stays due. An error is logged here, once, and
+//! the next round tries again; only a custody chain that is broken ends the station, because nothing
+//! that it did from then on could be proven.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs::Jobs;
+use jobs::rewrap::rewrap;
+use jobs::watch::{Watch, WatchError};
+use keys::Vault;
+use ledger::Ledger;
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{now_unix_ms, told_to_stop};
+
+/// How often due timers are looked for: they are days long.
+const TIMERS_EVERY: Duration = Duration::from_secs(30);
+const DAY_MS: i64 = 24 * 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// The rounds of one station.
+pub struct Rounds {
+    /// Whose timers.
+    pub jobs: Arc<Jobs>,
+    /// Whose chain.
+    pub watch: Arc<Watch>,
+    /// Whose secrets.
+    pub ledger: Arc<dyn Ledger>,
+    /// What they are sealed with.
+    pub vault: Arc<Vault>,
+    /// SIGHUP: master keys are read again.
+    pub hangup: Signal,
+    /// Between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// The hour of the day, UTC, of the nightly verification.
+    pub verify_at_hour: u8,
+}
+
+/// Why the rounds ended the station.
+#[derive(Debug, thiserror::Error)]
+#[error("the custody chain cannot be trusted any more")]
+pub struct ChainLost(#[source] pub WatchError);
+
+impl Rounds {
+    /// Goes round until told to stop.
+    ///
+    /// # Errors
+    /// When the chain is broken.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), ChainLost> {
+        let mut timers = interval(TIMERS_EVERY);
+        let mut checkpoints = interval(self.checkpoint_every);
+        timers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.reseal().await;
+        let mut verified_on = day_of(now_unix_ms(), self.verify_at_hour);
+        loop {
+            tokio::select! {
+                () = told_to_stop(&mut stop) => return Ok(()),
+                _ = timers.tick() => self.timers().await,
+                _ = self.hangup.recv() => self.reload().await,
+                _ = checkpoints.tick() => sign(&self.watch).await?,
+            }
+            let today = day_of(now_unix_ms(), self.verify_at_hour);
+            if today > verified_on {
+                verified_on = today;
+                self.verify().await?;
+            }
+        }
+    }
+
+    async fn timers(&self) {
+        if let Err(error) = self.ledger.forget_expired_replies().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "kept answers were not forgotten");
+        }
+        if let Err(error) = self.jobs.fire_due_timers().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "timers of jobs could not be looked at"
+            );
+        }
+    }
+
+    /// Takes the master keys as the file has them now, and seals everything under the first.
+    async fn reload(&self) {
+        match self.vault.reload().await {
+            Ok(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                tracing::info!(?ids, "took the master keys anew");
+                self.reseal().await;
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the master keys stay as they were"
+                );
+            }
+        }
+    }
+
+    async fn reseal(&self) {
+        match rewrap(&*self.ledger, &self.vault).await {
+            Ok(walk) => tracing::info!(?walk, "secrets are sealed under the first master key"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "secrets were not sealed anew")
+            }
+        }
+    }
+
+    async fn verify(&self) -> Result<(), ChainLost> {
+        match self.watch.verify().await {
+            Ok(verified) => {
+                tracing::info!(entries = verified.head.no, "the custody chain is whole");
+                Ok(())
+            }
+            Err(error) => judge(error),
+        }
+    }
+}
+
+/// Signs what is new on the chain, once it was verified, and sends it off the machine.
+///
+/// # Errors
+/// When the chain is broken.
+pub async fn sign(watch: &Watch) -> Result<(), ChainLost> {
+    match watch.checkpoint(now_unix_ms()).await {
+        Ok(Some(signed)) => {
+            tracing::info!(no = signed.checkpoint.no, "custody checkpoint signed");
+            for error in &signed.not_sent {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "a checkpoint did not leave the machine"
+                );
+            }
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => judge(error),
+    }
+}
+
+/// A broken chain ends the station; one that could not be looked at is looked at again.
+fn judge(error: WatchError) -> Result<(), ChainLost> {
+    match &error {
+        WatchError::Broken { .. } | WatchError::Checkpoint { .. } => Err(ChainLost(error)),
+        WatchError::Ledger(_) | WatchError::Folder(_) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the custody chain was not looked at");
+            Ok(())
+        }
+    }
+}
+
+/// Days since 1970, each beginning at that hour.
+fn day_of(unix_ms: i64, hour: u8) -> i64 {
+    (unix_ms - i64::from(hour) * HOUR_MS).div_euclid(DAY_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_night_ends_at_its_hour() {
+        let midnight = 20_000 * DAY_MS;
+        assert_eq!(day_of(midnight + 3 * HOUR_MS - 1, 3) + 1, day_of(midnight + 3 * HOUR_MS, 3));
+        assert_eq!(day_of(midnight + 3 * HOUR_MS, 3), day_of(midnight + 26 * HOUR_MS, 3));
+    }
+}

@@ -1,0 +1,116 @@
+//! From a checked configuration to what the station works with: ledger, keys, custody watch.
+//!
+//! Each is opened once, here, and handed down; nothing below opens one again. What cannot be opened
+//! keeps the station from starting, with the reason.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use api::desk::custody::{Keys, Signer};
+use custody::{PublicKeys, SigningKey};
+use jobs::watch::{Parts, Watch};
+use keys::private_file::{self, Keeper};
+use keys::{KeySource, Sources, Vault};
+use ledger::{Ledger, PostgresLedger, PostgresOptions, SqliteLedger};
+
+use super::config::Config;
+
+/// Longest file with a database's URL.
+const URL_BYTES_MAX: usize = 4 << 10;
+
+/// Opens where jobs are kept.
+///
+/// # Errors
+/// When it cannot be reached, is damaged, or was written by a newer version.
+pub async fn ledger(config: &Config, state: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
+    let Some(path) = &config.ledger.postgres_url_file else {
+        return Ok(Arc::new(SqliteLedger::open(&state.join("ledger.sqlite")).await?));
+    };
+    let text = private_file::read(path, Keeper::Ourselves).context("ledger.postgres_url_file")?;
+    anyhow::ensure!(text.len() <= URL_BYTES_MAX, "{} is longer than any URL", path.display());
+    let url = std::str::from_utf8(&text).with_context(|| format!("{} is not text", path.display()))?;
+    let lease = Duration::from_secs(config.transfer.lease_seconds.into());
+    let options = PostgresOptions::parse(url.trim())
+        .with_context(|| format!("the URL in {}", path.display()))?
+        .lease(lease)
+        .holder(&config.name);
+    Ok(Arc::new(PostgresLedger::open(&options).await?))
+}
+
+/// Loads the master keys.
+///
+/// # Errors
+/// When they are not there, or others could have read them.
+pub async fn vault(config: &Config) -> anyhow::Result<Arc<Vault>> {
+    let source = match &config.keys.file {
+        Some(path) => KeySource::File(path.clone()),
+        None => KeySource::SystemdCredential,
+    };
+    let advice = "the master key; `station keys new FILE` makes one, `keys.file` names it";
+    Ok(Arc::new(Vault::load(Sources::new(source)).await.context(advice)?))
+}
+
+/// Gets ready to watch the custody chain; its signing key is made at the first start.
+///
+/// # Errors
+/// When the key is not private, or a list of older keys is not readable.
+pub fn watch(config: &Config, state: &Path, ledger: Arc<dyn Ledger>) -> anyhow::Result<Arc<Watch>> {
+    let signing_key = signing_key(config, state)?;
+    let public_keys = PublicKeys::from_text(&public_text(config, state, &signing_key)?)
+        .with_context(|| format!("the keys in {}", public_path(config, state).display()))?;
+    Ok(Arc::new(Watch::new(Parts {
+        ledger,
+        chain: config.name.clone(),
+        signing_key,
+        public_keys,
+        folders: config.custody.checkpoint_folders.clone(),
+    })))
+}
+
+/// What the API signs exports with, and gives out for checking them.
+///
+/// # Errors
+/// As [`watch`].
+pub fn custody_keys(config: &Config, state: &Path, watch: Arc<Watch>) -> anyhow::Result<Keys> {
+    let key = signing_key(config, state)?;
+    let text = public_text(config, state, &key)?;
+    Ok(Keys::new(Some(Signer { watch, key }), &text)?)
+}
+
+fn signing_path(config: &Config, state: &Path) -> PathBuf {
+    config.custody.signing_key.clone().unwrap_or_else(|| state.join("custody.key"))
+}
+
+fn public_path(config: &Config, state: &Path) -> PathBuf {
+    signing_path(config, state).with_extension("pub")
+}
+
+fn signing_key(config: &Config, state: &Path) -> anyhow::Result<SigningKey> {
+    let path = signing_path(config, state);
+    if !path.exists() {
+        private_file::create(&path, SigningKey::generate().as_bytes()).context("making the custody key")?;
+        tracing::warn!(path = %path.display(), "made the key that signs custody checkpoints");
+    }
+    let text = private_file::read(&path, Keeper::Ourselves).context("the custody key")?;
+    SigningKey::from_text(&text).with_context(|| format!("the custody key in {}", path.display()))
+}
+
+/// The public keys of all times, ours among them: a file beside the key, made at the first start and kept
+/// by hand when keys are changed.
+fn public_text(config: &Config, state: &Path, ours: &SigningKey) -> anyhow::Result<String> {
+    let path = public_path(config, state);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = format!("{}\n", ours.public(None));
+            std::fs::write(&path, &text).with_context(|| format!("writing {}", path.display()))?;
+            text
+        }
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    };
+    let is_listed = PublicKeys::from_text(&text).is_ok_and(|keys| keys.contains(ours.id()));
+    Ok(if is_listed { text } else { format!("{text}\n{}\n", ours.public(None)) })
+}
