@@ -148,7 +148,7 @@ fn of(operation: Operation, routes: UtoipaMethodRouter<Desk>) -> UtoipaMethodRou
     (schemas, paths, methods).layer(needs(operation))
 }
 
-/// Every route. The document is complete only after [`crate::openapi::complete`].
+/// Every route. The document is complete only in [`crate::openapi::document`].
 pub(crate) fn open_routes() -> OpenApiRouter<Desk> {
     use Operation as Op;
     OpenApiRouter::with_openapi(crate::openapi::base())

@@ -145,7 +145,7 @@ fn a_device_is_packed_when_its_serial_number_is_given_and_lands_whole() -> Resul
 fn a_device_with_another_serial_number_or_none_is_not_touched() -> Result<()> {
     let test = "a_device_with_another_serial_number_or_none_is_not_touched";
     let Some(bench) = Bench::new(test)? else { return Ok(()) };
-    fs::File::options().write(true).open(&bench.device)?.write_all_at(&[7; 8_192], 1 << 20)?;
+    File::options().write(true).open(&bench.device)?.write_all_at(&[7; 8_192], 1 << 20)?;
     let before = bench.content()?;
     let another = run(&mut bench.pack("SOMEOTHERDRIVE"))?;
     assert_refused(&another, 20, "has the serial number DRGTESTPACKED, not SOMEOTHERDRIVE");

@@ -169,6 +169,23 @@ fn check_account(drive: &TestDrive, endpoint: &Endpoint) -> Result<()> {
     Ok(())
 }
 
+/// The customer's part of the chain, checked without the station, and one that somebody changed.
+fn check_proof(house: &House) -> Result<()> {
+    let (proof, keys) = (house.at("proof.jsonl"), house.at("keys.txt"));
+    let job =
+        format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ImportExport/jobs/job1");
+    succeeds(house.ask(&["custody", "export", &job]).arg("--out").arg(&proof))?;
+    let text = succeeds(&mut house.ask(&["custody", "keys"]))?.summary();
+    fs::write(&keys, text["text"].as_str().context("the station has public keys")?)?;
+    let check = || run(plain().args(["custody", "check", "--json", "--keys"]).arg(&keys).arg(&proof));
+    let proven = check()?;
+    ensure!(proven.code == Some(0) && proven.summary()["entries"].as_u64() > Some(5), "{proven:?}");
+    fs::write(&proof, fs::read_to_string(&proof)?.replace("drive.assigned", "drive.released"))?;
+    let refused = check()?;
+    ensure!(refused.code == Some(11), "{refused:?}");
+    Ok(())
+}
+
 #[test]
 fn a_drive_goes_from_a_customers_job_into_the_account() -> Result<()> {
     let Some(drive) = drive("a_drive_goes_from_a_customers_job_into_the_account")? else { return Ok(()) };
@@ -180,6 +197,7 @@ fn a_drive_goes_from_a_customers_job_into_the_account() -> Result<()> {
     check_account(&drive, &endpoint)?;
     let custody = succeeds(&mut house.ask(&["custody", "verify"]))?.summary();
     ensure!(custody["intact"] == true, "{custody}");
+    check_proof(&house)?;
     station.terminate()?;
     let ended = station.wait()?;
     ensure!(ended.code == Some(0), "{ended:?}");

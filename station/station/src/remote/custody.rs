@@ -1,14 +1,15 @@
 //! `station custody …`: the chain of who touched which drive, its verification, a customer's proof.
 //!
-//! What `export` writes is checked with `station custody check` (below: [`check`]), which needs the
-//! file and the station's public key and nothing else, so that a customer can run it anywhere.
+//! What `export` writes is checked with `station custody check`, which needs the file and the station's
+//! public keys and nothing else, so that a customer can run it anywhere.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use custody::{PublicKeys, verify_proof};
 use model::Exit;
 use serde_json::{Value, json};
 
@@ -46,6 +47,14 @@ enum CustodyCommand {
     },
     /// The public keys that the station's checkpoints are signed with.
     Keys,
+    /// Check a proof that a station exported, from its public keys alone; no station is asked.
+    Check {
+        /// The proof.
+        file: PathBuf,
+        /// File with the station's public keys, as `station custody keys` printed them.
+        #[arg(long, value_name = "FILE")]
+        keys: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -53,6 +62,9 @@ enum CustodyCommand {
 /// # Errors
 /// What the station refuses, or that it cannot be reached.
 pub async fn run(arguments: CustodyArguments) -> Result<Exit, Failure> {
+    if let CustodyCommand::Check { file, keys } = &arguments.command {
+        return check(file, keys, arguments.server.json);
+    }
     let station = arguments.server.open()?;
     match &arguments.command {
         CustodyCommand::List { job } => {
@@ -78,6 +90,7 @@ pub async fn run(arguments: CustodyArguments) -> Result<Exit, Failure> {
             });
             Ok(Exit::Success)
         }
+        CustodyCommand::Check { file, keys } => check(file, keys, arguments.server.json),
         CustodyCommand::Keys => {
             let answer = station.ask(Request::get("/v1/custody/keys")).await?;
             station
@@ -85,6 +98,27 @@ pub async fn run(arguments: CustodyArguments) -> Result<Exit, Failure> {
             Ok(Exit::Success)
         }
     }
+}
+
+/// What the proof proves, or why it proves nothing.
+fn check(file: &PathBuf, keys: &PathBuf, as_json: bool) -> Result<Exit, Failure> {
+    let text = std::fs::read_to_string(keys).with_context(|| format!("reading {}", keys.display()));
+    let keys = PublicKeys::from_text(&text.map_err(Failure::usage)?).map_err(Failure::usage)?;
+    let proof = File::open(file).with_context(|| format!("opening {}", file.display()));
+    let proven = verify_proof(BufReader::new(proof.map_err(Failure::usage)?), &keys).map_err(|error| {
+        let cause = anyhow::Error::from(error).context(format!("{} proves nothing", file.display()));
+        Failure { exit: Exit::VerificationFailed, cause }
+    })?;
+    let (entries, no) = (proven.entries.len(), proven.checkpoint.get().no);
+    if as_json {
+        console::print_json(
+            &json!({"job": proven.job, "entries": entries, "foreign": proven.foreign, "up_to": no}),
+        );
+    } else {
+        println!("{}", proven.job);
+        println!("  proven: all its {entries} entries up to entry {no} of the station's chain");
+    }
+    Ok(Exit::Success)
 }
 
 /// Streams the export: a job's part may lie between millions of other entries.
