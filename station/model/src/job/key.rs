@@ -21,7 +21,7 @@ pub struct JobKey {
 }
 
 impl JobKey {
-    /// Joins the three parts; whether the name is well formed is [`super::validate`]'s to say.
+    /// Joins the three parts; whether the name is well formed is [`super::validate()`]'s to say.
     pub fn new(
         subscription: impl Into<String>,
         resource_group: impl Into<String>,

@@ -1,7 +1,7 @@
 //! What a customer asks for: a new job, and changes of one.
 //!
 //! Recovery passwords are not here: whoever reads the request takes them out and says only whether
-//! there was one. [`super::validate`] judges a [`NewJob`] before it becomes a [`super::Job`].
+//! there was one. [`super::validate()`] judges a [`NewJob`] before it becomes a [`super::Job`].
 
 use std::collections::BTreeMap;
 
