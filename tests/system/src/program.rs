@@ -42,7 +42,10 @@ fn build(program: &str) -> Result<PathBuf> {
         Some(profile) => profile,
     };
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--quiet", "--package", program, "--profile", profile, "--target-dir"]);
+    // A test target among the targets makes cargo choose the features that it chose for the tests of
+    // the workspace, so a run of the whole suite builds nothing twice.
+    build.args(["build", "--quiet", "--workspace", "--bin", program, "--test", "architecture"]);
+    build.args(["--profile", profile, "--target-dir"]);
     // What cargo told this test about its own package would make build scripts that ask for it run
     // again, and everything above them with them, in this build and in the next one of the tests.
     let of_test = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));
