@@ -88,7 +88,8 @@ async fn measure(
     arguments: &Arguments,
 ) -> Result<(), Box<dyn Error>> {
     println!("{database}: {} jobs, {} records", arguments.jobs, arguments.records);
-    jobs::measure(&*ledger, arguments.jobs).await?;
-    records::measure(ledger, arguments.records).await?;
-    Ok(())
+    jobs::fill(&*ledger, arguments.jobs).await?;
+    records::measure(Arc::clone(&ledger), arguments.records).await?;
+    // Last, so that lists and claims meet a ledger with everything in it.
+    jobs::measure(&*ledger, arguments.jobs).await
 }
