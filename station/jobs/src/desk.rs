@@ -1,7 +1,7 @@
 //! What the desk does: parcels and drives, from the dock to the carrier.
 //!
-//! operations.md §3.1, §3.2, §3.8, §3.10. Scanning twice is scanning once. What has nothing to look up beside
-//! the job goes through [`Jobs::tell`]: missing and unsupported drives, holds, faults, destruction.
+//! operations.md §3.1, §3.2, §3.8, §3.10. Scanning twice is scanning once. What a shift lead decides when
+//! something is wrong is in `lead`.
 
 use ledger::PlacedDrive;
 use model::DriveId;
