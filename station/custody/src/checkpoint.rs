@@ -164,6 +164,38 @@ pub fn checkpoints_of(text: &str, keys: &PublicKeys) -> Result<Vec<TrustedCheckp
     checked.collect()
 }
 
+/// What a file of checkpoints comes to.
+#[derive(Debug, Default)]
+pub struct SentCheckpoints {
+    /// Those that count.
+    pub trusted: Vec<TrustedCheckpoint>,
+    /// Lines that are no checkpoint at all.
+    pub torn: Vec<CheckpointLineError>,
+}
+
+/// Reads a file that checkpoints were appended to, one a line.
+///
+/// A machine that lost its power, or a full share, leaves part of a line or a block of nothing behind. Such a
+/// line proves nothing either way, and where nothing can be written over it stays for ever, so it is told and
+/// passed over. A line that reads as a checkpoint and does not count is somebody's doing.
+///
+/// # Errors
+/// Which line reads as a checkpoint and does not count.
+pub fn sent_checkpoints_of(file: &[u8], keys: &PublicKeys) -> Result<SentCheckpoints, CheckpointLineError> {
+    let mut sent = SentCheckpoints::default();
+    for (index, line) in file.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let at_line = |source| CheckpointLineError { line: index + 1, source };
+        match serde_json::from_slice::<Checkpoint>(line) {
+            Ok(checkpoint) => sent.trusted.push(checkpoint.check(keys).map_err(at_line)?),
+            Err(error) => sent.torn.push(at_line(CheckpointError::Text(error))),
+        }
+    }
+    Ok(sent)
+}
+
 /// A line of a text of checkpoints that does not count.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line} of the checkpoints")]

@@ -45,7 +45,10 @@ pub mod signing;
 pub mod verifier;
 
 pub use chain::{AppendError, Head, Row, link};
-pub use checkpoint::{Checkpoint, CheckpointError, CheckpointLineError, TrustedCheckpoint, checkpoints_of};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointLineError, SentCheckpoints, TrustedCheckpoint, checkpoints_of,
+    sent_checkpoints_of,
+};
 pub use entry::{Draft, Entry, FileHash, Salt, job_key, new_salt};
 pub use export::{ExportError, ExportVerifyError, Exporter, verify_export};
 pub use hash::{Hash, HashTextError};

@@ -8,8 +8,8 @@
 //! Checkpoints are looked for in the ledger and in the folders off the machine: whoever writes the
 //! whole database anew has the latter against him. What the entries mean is not looked at here.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -203,10 +203,24 @@ impl Watch {
     /// Those in one file; a folder that has none yet has none.
     fn sent_checkpoints(&self, path: PathBuf) -> Result<Vec<TrustedCheckpoint>, WatchError> {
         match read_bounded(&path) {
-            Ok(text) => self.trust(&text, &path.display().to_string()),
+            Ok(file) => self.trust_sent(&file, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(source) => Err(FolderError { path, source }.into()),
         }
+    }
+
+    fn trust_sent(&self, file: &[u8], path: &Path) -> Result<Vec<TrustedCheckpoint>, WatchError> {
+        let sent = custody::sent_checkpoints_of(file, &self.parts.public_keys)
+            .map_err(|source| WatchError::Checkpoint { place: path.display().to_string(), source })?;
+        if let Some(first) = sent.torn.first() {
+            tracing::error!(
+                path = %path.display(),
+                lines = sent.torn.len(),
+                first = first as &dyn std::error::Error,
+                "what is no checkpoint stands among the checkpoints and was passed over"
+            );
+        }
+        Ok(sent.trusted)
     }
 
     fn trust(&self, text: &str, place: &str) -> Result<Vec<TrustedCheckpoint>, WatchError> {
@@ -254,18 +268,30 @@ impl Watch {
     }
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.len() > CHECKPOINTS_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than any file of checkpoints"));
     }
-    std::fs::read_to_string(path)
+    std::fs::read(path)
 }
 
-/// Only ever longer: a folder may be on a medium that cannot be written over.
+/// Only ever longer: a folder may be on a medium that cannot be written over. Behind a line that was torn
+/// off comes its end first, else this one would be lost with it.
 fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    file.write_all(format!("{line}\n").as_bytes())?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let before = if ends_in_a_line(&mut file)? { "" } else { "\n" };
+    file.write_all(format!("{before}{line}\n").as_bytes())?;
     file.sync_all()
+}
+
+fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
 }
 
 #[cfg(test)]

@@ -63,6 +63,29 @@ fn a_line_that_does_not_count_is_named() {
     assert_eq!(error.line, 2);
 }
 
+#[test]
+fn a_torn_line_of_a_file_is_told_and_passed_over_but_a_forged_one_is_refused() {
+    let (key, stranger) = (signing_key(), signing_key());
+    let keys = PublicKeys::default().with(key.public(None));
+    let whole = key.checkpoint(six().head(), AT).to_text();
+    for torn in [
+        &whole.as_bytes()[..60],
+        &[0; 512],
+        b"\xff\xfe",
+        &[&whole.as_bytes()[..9], whole.as_bytes()].concat(),
+    ] {
+        let file = [torn, b"\n\n", whole.as_bytes(), b"\n"].concat();
+        let sent = sent_checkpoints_of(&file, &keys).unwrap();
+        assert_eq!(sent.trusted.len(), 1);
+        assert_eq!(sent.torn.iter().map(|error| error.line).collect::<Vec<_>>(), [1]);
+    }
+    let forged = stranger.checkpoint(six().head(), AT).to_text();
+    let file = format!("{}\n{forged}\n", &whole[..60]);
+    assert_eq!(sent_checkpoints_of(file.as_bytes(), &keys).unwrap_err().line, 2);
+    let lying = whole.replace("2025-11-24T16", "2025-11-24T17");
+    assert!(sent_checkpoints_of(lying.as_bytes(), &keys).is_err());
+}
+
 /// A time far beyond any calendar has no text for people, and is signed all the same.
 #[test]
 fn a_clock_that_is_far_off_does_not_stop_the_signer() {

@@ -109,6 +109,27 @@ async fn a_database_that_was_written_anew_does_not_pass_the_checkpoints_off_the_
     assert!(matches!(damage(error), Damage::Rewritten { .. }));
 }
 
+/// Power that failed in the middle of a line: the file cannot be mended where nothing is written over.
+#[tokio::test]
+async fn a_torn_line_in_a_folder_stops_nothing_and_the_next_line_stands_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&folder.path().join("a")).await;
+    append(&ledger, "drive.received").await;
+    watch(Arc::clone(&ledger), folder.path()).checkpoint(2).await.unwrap();
+    let path = folder.path().join("station-1.checkpoints");
+    let mut torn = std::fs::read(&path).unwrap();
+    torn.truncate(torn.len() - 20);
+    std::fs::write(&path, &torn).unwrap();
+    append(&ledger, "drive.assigned").await;
+    let watch = watch(Arc::clone(&ledger), folder.path());
+    watch.verify().await.unwrap();
+    let signed = watch.checkpoint(3).await.unwrap().unwrap();
+    let expected = [torn, format!("\n{}\n", signed.checkpoint.to_text()).into_bytes()].concat();
+    assert_eq!(std::fs::read(&path).unwrap(), expected);
+    assert_eq!(watch.sent_checkpoints(path).unwrap().len(), 1, "the line after the torn one counts");
+    watch.verify().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_checkpoint_that_was_changed_in_its_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
