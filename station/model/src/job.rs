@@ -17,6 +17,7 @@
 //! `desk`; a bay's, `bay`; what operators mend, `fault`; waiting times, `timers`; the rules for a new job, `validate`.
 
 mod accept;
+mod account_id;
 mod bay;
 mod desk;
 mod event;
@@ -35,6 +36,7 @@ mod validate;
 mod words;
 
 pub use accept::{AcceptedJob, AcceptedUpdate};
+pub use account_id::StorageAccountId;
 pub use event::{Action, Event, EventName, Happening, Notice, RunLogs};
 pub use fields::{
     Authorship, CopyStatus, DeliveryPackage, DriveFault, EncryptionKey, Export, ExtraDrive, Hold, Identity,
@@ -47,9 +49,7 @@ pub use place::Place;
 pub use refusal::{Refusal, RefusalKind};
 use rules::state_advice;
 pub use timers::{ANSWER_DAYS, CREATING_DAYS, RETENTION_DAYS, SHIPPING_DAYS, UNDELIVERABLE_DAYS};
-pub use validate::{
-    AccountFact, Facts, Problem, ProblemCode, fold_location, storage_account_name, validate, validate_update,
-};
+pub use validate::{AccountFact, Facts, Problem, ProblemCode, fold_location, validate, validate_update};
 pub use words::{DriveState, IdentityKind, JobState, JobType, KekType, LogLevel, TimerKind, UnknownWord};
 
 /// Most drives of one job: azure-import-export.md §4.5.

@@ -97,6 +97,7 @@ impl House {
         fs::write(&account, endpoint.connection_string())?;
         succeeds(
             self.ask(&["account", "set", ACCOUNT, "--endpoint", &endpoint.url()])
+                .args(["--resource-id", &account_id()])
                 .arg("--credential-file")
                 .arg(&account),
         )?;
@@ -144,11 +145,17 @@ fn succeeds(command: &mut Command) -> Result<Ended> {
     Ok(ended)
 }
 
+fn account_id() -> String {
+    format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+    )
+}
+
 fn job_body(drive: &TestDrive) -> Result<Value> {
     let entry = drive.job()?;
     let key = entry.bitlocker_key.as_ref().context("the drive has a key")?;
     Ok(json!({"location": "West Europe", "properties": {
-        "storageAccountId": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"),
+        "storageAccountId": account_id(),
         "jobType": "Import",
         "driveList": [{"driveId": SERIAL, "bitLockerKey": key.expose(), "manifestFile": entry.manifest_file,
             "manifestHash": entry.manifest_hash.to_string(), "driveHeaderHash": ""}],

@@ -9,7 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::{ChangeError, Changes, Created, Stored};
-use model::job::{AccountFact, Facts, Job, JobKey, NewJob, Update, validate, validate_update};
+use model::job::{
+    AccountFact, Facts, Job, JobKey, NewJob, ProblemCode, StorageAccountId, Update, validate, validate_update,
+};
 use serde::Serialize;
 
 use super::answer::{JobBody, Shown};
@@ -131,7 +133,8 @@ impl Call<'_> {
 
     async fn put(self, key: JobKey) -> Result<Response, ArmError> {
         let body = body::json(&self.parts.headers, self.body).await?;
-        let order::Put { job, keys, problems } = order::put(key, body, self.version)?;
+        let order::Put { job, keys, mut problems } = order::put(key, body, self.version)?;
+        problems.extend(foreign_account(&self.reach, &job.storage_account_id));
         if !problems.is_empty() {
             return Err(also_wrong(problems, &job, self.arm));
         }
@@ -194,6 +197,19 @@ impl Call<'_> {
             Err(ArmError::job_not_found())
         }
     }
+}
+
+/// As ARM asks of linked resources: whoever makes a job for an account must reach the account.
+///
+/// Told like an account that is not there, which is all that the caller may know.
+fn foreign_account(reach: &Reach, id: &str) -> Option<Detail> {
+    let account = StorageAccountId::parse(id)?;
+    let is_covered = reach.covers(account.subscription, account.resource_group);
+    (!is_covered).then(|| Detail {
+        code: ProblemCode::Unknown.as_str().to_owned(),
+        target: "properties.storageAccountId".to_owned(),
+        message: "there is no such storage account, or it cannot be reached".to_owned(),
+    })
 }
 
 /// The caller, as the service writes them into custody.

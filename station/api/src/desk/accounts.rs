@@ -1,6 +1,7 @@
 //! `/v1/accounts`: the station's own ways into storage accounts. What is put in is sealed and never comes out here.
 //!
-//! Endpoint and credential are one sealed text, bound to the account's name. Who copies opens it with [`open`].
+//! Endpoint, ARM id and credential are one sealed text, bound to the account's name. Who copies opens it with
+//! [`open`] and compares the id with the job's: a name in a job is no right to the account of that name.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keys::{OpenError, Purpose, Sealed, Secret, Vault};
 use ledger::{Change, Ledger, OfficeError, SealedSecret, SecretWrite};
+use model::job::StorageAccountId;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -35,6 +37,10 @@ pub(super) struct Wanted {
     /// The account's endpoint: `https://name.blob.core.windows.net`.
     #[schema(min_length = 1, max_length = 512)]
     endpoint: String,
+    /// The account's ARM id: `/subscriptions/…/resourceGroups/…/providers/Microsoft.Storage/storageAccounts/name`.
+    /// Only jobs for exactly this account are given the credential.
+    #[schema(min_length = 1, max_length = 512)]
+    resource_id: String,
     /// A key or a SAS. It is sealed, and no answer ever holds it.
     #[schema(min_length = 1, max_length = 16384, format = Password, write_only)]
     #[schema(value_type = String)]
@@ -75,6 +81,8 @@ pub(super) struct AccountPage {
 pub struct Opened {
     /// The account's endpoint.
     pub endpoint: String,
+    /// The account's ARM id.
+    pub resource_id: String,
     /// The key or SAS.
     pub credential: Secret,
 }
@@ -86,7 +94,7 @@ pub enum NotOpened {
     #[error("reading the credential of account {0}")]
     Ledger(String, #[source] OfficeError),
     /// What is kept is damaged.
-    #[error("the sealed credential of account {0} is damaged")]
+    #[error("the sealed credential of account {0} is damaged: PUT /v1/accounts/{0} again")]
     Damaged(String),
     /// It does not open.
     #[error("opening the credential of account {0}")]
@@ -106,9 +114,16 @@ pub async fn open(ledger: &dyn Ledger, vault: &Vault, account: &str) -> Result<O
     let sealed = Sealed::from_bytes(&row.sealed).map_err(|_| NotOpened::Damaged(account.clone()))?;
     let opened =
         vault.open(&purpose, &sealed).await.map_err(|error| NotOpened::Closed(account.clone(), error))?;
-    let text = opened.expose_text().ok().and_then(|text| text.split_once('\n'));
-    let (endpoint, credential) = text.ok_or(NotOpened::Damaged(account))?;
-    Ok(Some(Opened { endpoint: endpoint.to_owned(), credential: Secret::from_text(credential.to_owned()) }))
+    let mut lines = opened.expose_text().unwrap_or_default().splitn(3, '\n');
+    let (Some(endpoint), Some(resource_id), Some(credential)) = (lines.next(), lines.next(), lines.next())
+    else {
+        return Err(NotOpened::Damaged(account));
+    };
+    Ok(Some(Opened {
+        endpoint: endpoint.to_owned(),
+        resource_id: resource_id.to_owned(),
+        credential: Secret::from_text(credential.to_owned()),
+    }))
 }
 
 /// The accounts that the station has a way into, by name.
@@ -211,6 +226,14 @@ fn check(name: &str, wanted: &Wanted) -> Result<(), Refused> {
     if !is_bare || wanted.endpoint.len() > 512 || wanted.endpoint.contains(char::is_control) {
         return Err(refused_endpoint().into());
     }
+    let is_of_name = |id: StorageAccountId<'_>| id.name.eq_ignore_ascii_case(name);
+    let id = StorageAccountId::parse(&wanted.resource_id);
+    if !id.is_some_and(is_of_name)
+        || wanted.resource_id.len() > 512
+        || wanted.resource_id.contains(char::is_control)
+    {
+        return Err(refused_id(name).into());
+    }
     match wanted.credential.0.len() {
         1..=CREDENTIAL_BYTES_MAX => Ok(()),
         _ => Err(invalid("credential", "it has 1 to 16384 bytes").into()),
@@ -225,6 +248,20 @@ fn refused_endpoint() -> Problem {
         .with("retryable", false)
 }
 
+/// 409, as [`refused_endpoint`].
+fn refused_id(name: &str) -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "resource-id-refused",
+        "This is not the ARM id of that storage account.",
+    )
+    .detail(format!(
+        "It is /subscriptions/…/resourceGroups/…/providers/Microsoft.Storage/storageAccounts/{name}."
+    ))
+    .with("field", "resourceId")
+    .with("retryable", false)
+}
+
 /// As Azure names accounts.
 fn is_name(name: &str) -> bool {
     (3..=24).contains(&name.len())
@@ -232,12 +269,10 @@ fn is_name(name: &str) -> bool {
 }
 
 fn seal(desk: &Desk, purpose: &Purpose, wanted: &Wanted) -> Result<SealedSecret, Refused> {
-    // The endpoint is the first line: a URL has none inside it.
-    let mut text =
-        Zeroizing::new(String::with_capacity(wanted.endpoint.len() + wanted.credential.0.len() + 1));
-    text.push_str(&wanted.endpoint);
-    text.push('\n');
-    text.push_str(&wanted.credential.0);
+    // Endpoint and id are a line each: neither has a line break inside it.
+    let parts = [&wanted.endpoint, "\n", &wanted.resource_id, "\n", &wanted.credential.0];
+    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| text.push_str(part));
     let sealed =
         desk.parts().vault.seal(purpose, text.as_bytes()).map_err(|error| internal("sealing", &error))?;
     Ok(row(purpose, &sealed))

@@ -199,6 +199,11 @@ fn next(now: &BayNow, assigned: Option<&str>) -> String {
         (Some(drive), Some(_), Doing::Faulted) => {
             format!("Call the shift lead, or release drive {drive} and try another bay.")
         }
+        (Some(drive), Some(_), Doing::Waiting) if now.limited_by == Some(Limit::Customer) => {
+            format!(
+                "Drive {drive} is on hold: leave it in, or release it to a shelf slot until it is resumed."
+            )
+        }
         (Some(_), Some(_), Doing::Empty | Doing::Waiting) => "Wait: it begins by itself.".to_owned(),
         (Some(_), Some(_), Doing::Opening | Doing::Copying | Doing::Verifying) => {
             "Nothing: it works. Leave the drive in.".to_owned()
@@ -229,5 +234,7 @@ mod tests {
         assert!(next(&at(Some("SN-1"), Doing::Done), Some("SN-1")).contains("pack"));
         assert!(next(&at(Some("SN-1"), Doing::Copying), Some("SN-1")).contains("Leave the drive in"));
         assert!(next(&at(Some("SN-1"), Doing::Waiting), None).contains("Scan drive SN-1"));
+        let held = BayNow { limited_by: Some(Limit::Customer), ..at(Some("SN-1"), Doing::Waiting) };
+        assert!(next(&held, Some("SN-1")).contains("on hold"));
     }
 }

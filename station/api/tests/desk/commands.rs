@@ -160,7 +160,11 @@ async fn what_is_secret_is_shown_once_or_never() {
     let (status, again) = read(house.ask(Method::POST, "/v1/tokens", &keyed, Some(wanted)).await).await;
     assert_eq!((status, again.get("token")), (201, None), "{again}");
     assert_eq!(again["id"], issued["id"]);
-    let account = json!({"endpoint": "https://account.blob.example", "credential": CREDENTIAL});
+    let account = json!({
+        "endpoint": "https://account.blob.example",
+        "resourceId": "/subscriptions/S/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/account",
+        "credential": CREDENTIAL,
+    });
     let put = |headers: &'static [(&'static str, &'static str)]| {
         house.ask(Method::PUT, "/v1/accounts/account", headers, Some(account.clone()))
     };

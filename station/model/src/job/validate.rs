@@ -10,6 +10,7 @@ mod texts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::account_id::StorageAccountId;
 use super::fields::{EncryptionKey, Export, ReturnAddress};
 use super::new::{NewJob, Update};
 use super::words::{JobType, KekType};
@@ -207,7 +208,7 @@ fn check_account(id: &str, fact: AccountFact, checks: &mut Checks) {
     let target = "properties.storageAccountId";
     if id.is_empty() {
         checks.add(target, ProblemCode::Missing, "the storage account's ARM id is required");
-    } else if storage_account_name(id).is_none() {
+    } else if StorageAccountId::parse(id).is_none() {
         let message = "not an ARM id of a storage account: /subscriptions/…/resourceGroups/…/providers/Microsoft.Storage/storageAccounts/…";
         checks.add(target, ProblemCode::Invalid, message);
     } else {
@@ -227,23 +228,6 @@ fn check_account(id: &str, fact: AccountFact, checks: &mut Checks) {
             }
         }
     }
-}
-
-/// The account's name in its ARM id; `None` when it is no id of a storage account.
-pub fn storage_account_name(id: &str) -> Option<&str> {
-    let parts: Vec<&str> = id.strip_prefix('/')?.split('/').collect();
-    let [s, subscription, g, group, p, provider, kind, name] = parts.as_slice() else { return None };
-    let words = [(s, "subscriptions"), (g, "resourceGroups"), (p, "providers"), (kind, "storageAccounts")];
-    let provider_fits = ["Microsoft.Storage", "Microsoft.ClassicStorage"]
-        .iter()
-        .any(|known| provider.eq_ignore_ascii_case(known));
-    let fits = words.iter().all(|(found, word)| found.eq_ignore_ascii_case(word))
-        && provider_fits
-        && !subscription.is_empty()
-        && !group.is_empty()
-        && (3..=24).contains(&name.len())
-        && name.chars().all(|c| c.is_ascii_alphanumeric());
-    fits.then_some(*name)
 }
 
 fn check_address(address: &ReturnAddress, checks: &mut Checks) {

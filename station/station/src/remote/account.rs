@@ -37,6 +37,10 @@ enum AccountCommand {
         /// Its blob endpoint, for example `https://ACCOUNT.blob.core.windows.net`
         #[arg(long, value_name = "URL")]
         endpoint: String,
+        /// Its ARM id, `/subscriptions/…/storageAccounts/ACCOUNT`: only jobs for exactly this account are given
+        /// the credential
+        #[arg(long, value_name = "ID")]
+        resource_id: String,
         /// File that holds a connection string, an account key or a SAS. It is sealed, and no answer
         /// ever holds it.
         #[arg(long, value_name = "FILE")]
@@ -67,9 +71,10 @@ pub async fn run(arguments: AccountArguments) -> Result<Exit, Failure> {
                 table::print(&["account", "sealed under"], &accounts.iter().map(row).collect::<Vec<_>>());
             });
         }
-        AccountCommand::Set { name, endpoint, credential_file, replace } => {
+        AccountCommand::Set { name, endpoint, resource_id, credential_file, replace } => {
             let credential = read(credential_file).map_err(Failure::usage)?;
-            let body = json!({"endpoint": endpoint, "credential": credential.trim()});
+            let body =
+                json!({"endpoint": endpoint, "resourceId": resource_id, "credential": credential.trim()});
             let request = Request::verb(Method::PUT, format!("/v1/accounts/{}", segment(name)), Some(body));
             let answer = station.ask(request.replacing(*replace)).await?;
             station.show(&answer, |_| println!("the station has a way into {name}"));

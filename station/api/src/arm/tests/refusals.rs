@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::body::LIMIT_BYTES;
 use super::{ALL, Client, KEY, SUBSCRIPTION, address, drive, export, import, job_uri, jobs_uri};
-use crate::people::{Caller, Role, Scope};
+use crate::people::{Caller, Grant, Role, Scope};
 
 const VERSION: &str = "2021-01-01";
 
@@ -430,4 +430,23 @@ async fn too_many_drives_and_no_drives_are_told_of_the_list() {
             .any(|target| target.starts_with("properties.driveList[1]"))
     );
     assert!(address().is_object());
+}
+
+#[tokio::test]
+async fn a_job_for_an_account_that_the_caller_does_not_reach_is_refused() {
+    let staff = Client::new().await;
+    let grant = Grant { subscription: SUBSCRIPTION.to_owned(), resource_group: None };
+    let customer =
+        staff.as_caller(Some(Caller::new("oidc:customer", [Role::Customer], Scope::Only(vec![grant]))));
+    let mut job = import("A1");
+    let own = job["properties"]["storageAccountId"].as_str().unwrap().to_owned();
+    job["properties"]["storageAccountId"] = json!(own.replace(SUBSCRIPTION, "another"));
+    let refused = customer.put("foreign", VERSION, job.clone()).await;
+    let (code, targets) = refused.error();
+    assert_eq!((refused.status, &*code), (StatusCode::BAD_REQUEST, "InvalidParameter"));
+    assert_eq!(targets, ["properties.storageAccountId"]);
+    assert_eq!(staff.put("foreign", VERSION, job.clone()).await.status, StatusCode::CREATED, "staff may");
+    job["properties"]["storageAccountId"] = json!(own.to_ascii_uppercase());
+    job["properties"]["driveList"][0]["driveId"] = json!("A2");
+    assert_eq!(customer.put("own", VERSION, job).await.status, StatusCode::CREATED);
 }
