@@ -131,6 +131,15 @@ impl Totals {
         self.counts.iter().map(|count| count.bytes).sum()
     }
 
+    /// The lengths of the blobs whose status is `Completed`.
+    pub fn completed_bytes(&self) -> u64 {
+        self.counts
+            .iter()
+            .filter(|count| count.status == BlobStatus::Completed)
+            .map(|count| count.bytes)
+            .sum()
+    }
+
     /// Blobs whose status is not `Completed`.
     pub fn failed_blobs(&self) -> u64 {
         self.counts

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 pub struct RunKey {
     /// The drive's serial number.
     pub drive_id: DriveId,
-    /// The job that it belongs to.
+    /// The job that it belongs to, by what tells it from all others.
     pub job_name: String,
     /// The manifest's hash as the job gives it: another manifest is another run.
     pub manifest_hash: String,

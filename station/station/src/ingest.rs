@@ -89,6 +89,7 @@ async fn prepare(arguments: &IngestArguments) -> Result<Prepared, Failure> {
         job,
         secrets,
         job_name: arguments.job_name.clone(),
+        run_scope: arguments.job_name.clone(),
         account,
         destination,
         ledger,

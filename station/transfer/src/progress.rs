@@ -28,6 +28,8 @@ pub struct Progress {
     pub bytes_read: Counter,
     /// Bytes that have landed in the account.
     pub bytes_put: Counter,
+    /// Bytes of the blobs that earlier runs have completed.
+    pub bytes_before: Counter,
     /// Chunks that did not match on the first read.
     pub rereads: Counter,
     /// Spans waiting for or being read.

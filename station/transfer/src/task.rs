@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use azure::Account;
 use bitlocker::Secret;
 use block::{BufferPool, PoolConfig, ReaderConfig, SharedDevice};
-use ledger::{Begun, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary, Runs, SaveError};
+use ledger::{Begun, Recorder, RunEnd, RunKey, RunStart, RunState, RunSummary, Runs, SaveError, Totals};
 use manifest::JobEntry;
 use manifest::log::names::LogTime;
 use model::drive::{Action, Drive, Event, Phase, Suspension};
@@ -42,6 +42,8 @@ pub struct IngestSpec {
     pub secrets: Vec<Secret>,
     /// The job's name, in log names.
     pub job_name: String,
+    /// What tells this job's runs from those of all others: a run is gone on with only in the same scope.
+    pub run_scope: String,
     /// The destination.
     pub account: Account,
     /// The destination's endpoint, as the ledger's key.
@@ -136,7 +138,7 @@ pub async fn ingest(
 ) -> Result<Report, IngestError> {
     let key = RunKey {
         drive_id: spec.job.drive_id.clone(),
-        job_name: spec.job_name.clone(),
+        job_name: spec.run_scope.clone(),
         manifest_hash: spec.job.manifest_hash.to_string(),
         destination: spec.destination.clone(),
     };
@@ -394,8 +396,10 @@ impl Task {
     async fn known(&self) -> Result<Known, IngestError> {
         let done = self.ledger.outcomes_present(self.run.no).await?;
         self.progress.blobs_done.add(done.len());
-        let bytes = if done.is_empty() { 0 } else { self.ledger.totals(self.run.no).await?.bytes() };
-        self.progress.bytes_done.add(bytes.min(self.report.totals.chunk_bytes));
+        let totals =
+            if done.is_empty() { Totals::default() } else { self.ledger.totals(self.run.no).await? };
+        self.progress.bytes_done.add(totals.bytes().min(self.report.totals.chunk_bytes));
+        self.progress.bytes_before.add(totals.completed_bytes());
         let mut earlier = HashMap::new();
         for pending in self.ledger.pending(self.run.no).await? {
             let left = Earlier { landed: pending.landed, intent: pending.intent };

@@ -117,6 +117,7 @@ impl Stand {
             job,
             secrets,
             job_name: "test".to_owned(),
+            run_scope: "test".to_owned(),
             account: self.account.clone(),
             destination: self.destination.clone(),
             ledger: Arc::new(SqliteLedger::open(&self.ledger_file()).await?),

@@ -65,7 +65,9 @@ impl Turn {
             _ => return Err(refused(EventName::DriveEnded, drive, "report the start first")),
         }
         drive.end(CopyStatus::Ended(status), logs);
-        drive.bytes_succeeded = drive.bytes_succeeded.max(bytes_succeeded);
+        // What was reported on the way counted blobs that were never whole; the outcome knows.
+        let reported = if Job::is_whole(status) { 0 } else { drive.bytes_succeeded };
+        drive.bytes_succeeded = bytes_succeeded.max(reported);
         // A drive that was refused, or lost, stays at what it reached: nobody looked at the rest.
         if Job::is_whole(status) {
             drive.percent_complete = PERCENT_MAX;

@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use api::desk::bays::{BayNow, Board, Doing};
+use api::desk::bays::{BayNow, Board, Doing, Limit};
 use async_trait::async_trait;
-use jobs::Jobs;
+use jobs::{Caller, Jobs};
 use keys::Vault;
 use ledger::Ledger;
 use model::DriveId;
-use model::job::{Job, Place};
+use model::job::{DriveState, Job, Place};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -28,8 +28,11 @@ use super::told_to_stop;
 
 /// How often a bay is looked at while nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How long a bay rests after a fault of ours, so that it is not repeated without end.
+/// How long a bay rests after a fault of ours; twice as long after each that follows.
 const REST_AFTER_FAULT: Duration = Duration::from_secs(60);
+/// So many runs of a drive may fail, one after the other, before it waits for somebody to look: each of them has
+/// the drive's key released, and is told to everybody who follows the job.
+const FAILED_RUNS_MAX: u32 = 5;
 
 /// Tells the bays' tasks what the jobs service decides.
 #[derive(Default)]
@@ -141,10 +144,12 @@ pub async fn work(crew: Arc<Crew>, bays: Vec<Bay>, stop: watch::Receiver<bool>) 
 
 async fn keep(bay: Bay, crew: Arc<Crew>, mut stop: watch::Receiver<bool>) {
     let mut said = String::new();
+    let mut failed_runs = 0;
     while !*stop.borrow() {
         let rest = match crew.look_and_work(&bay, &stop).await {
             Ok(()) => {
                 said.clear();
+                failed_runs = 0;
                 LOOK_EVERY
             }
             Err(fault) => {
@@ -155,7 +160,13 @@ async fn keep(bay: Bay, crew: Arc<Crew>, mut stop: watch::Receiver<bool>) {
                     crew.screen.trouble(&bay.name, fault.doing(), &text);
                     said = text;
                 }
-                fault.rest()
+                if let Fault::Run { drive_id, source, .. } = &fault {
+                    failed_runs += 1;
+                    if failed_runs >= FAILED_RUNS_MAX {
+                        crew.give_up(&bay, drive_id, failed_runs, source).await;
+                    }
+                }
+                fault.rest(failed_runs)
             }
         };
         tokio::select! {
@@ -198,11 +209,13 @@ impl Fault {
         }
     }
 
-    fn rest(&self) -> Duration {
+    fn rest(&self, failed_runs: u32) -> Duration {
         match self {
             Fault::Look(_) | Fault::Unknown { .. } | Fault::Elsewhere { .. } => LOOK_EVERY,
+            // Whoever puts it in again, anywhere, should not have to wait.
+            Fault::Run { source: RunError::DriveLost(_), .. } => LOOK_EVERY,
             Fault::Jobs { .. } | Fault::Claim { .. } | Fault::Run { .. } | Fault::Panicked(_) => {
-                REST_AFTER_FAULT
+                REST_AFTER_FAULT * (1 << failed_runs.saturating_sub(1).min(FAILED_RUNS_MAX))
             }
         }
     }
@@ -229,12 +242,15 @@ impl Crew {
         if place.station() != Some(self.jobs.station()) || place.bay() != Some(&bay.name) {
             return Err(Fault::Elsewhere { drive_id, bay: bay.name.clone(), place });
         }
+        if self.left_behind(bay, &stored.job, &drive_id).await? {
+            return Ok(());
+        }
         let lease = Duration::from_secs(self.transfer.lease_seconds.into());
         let failed = |source| Fault::Claim { drive_id: drive_id.clone(), source };
         let claimed =
             self.ledger.claim_this_drive(self.jobs.station(), &drive_id, lease).await.map_err(failed)?;
         let Some(claim) = claimed else {
-            self.screen.show(BayNow { doing: Doing::Waiting, ..seen });
+            self.screen.show(idle(seen, &stored.job, &drive_id));
             return Ok(());
         };
         self.screen.show(BayNow { doing: Doing::Opening, ..seen });
@@ -242,7 +258,55 @@ impl Crew {
         let run = Run { crew: self, bay, job: stored.job, claim: claim.clone(), lease };
         let ended = run.run(device, stop.clone(), stopped).await;
         self.floor.end(&drive_id);
-        self.ledger.release(&claim).await.map_err(failed)?;
-        ended.map_err(|source| Fault::Run { drive_id: drive_id.clone(), bay: bay.name.clone(), source })
+        let released = self.ledger.release(&claim).await;
+        ended.map_err(|source| Fault::Run { drive_id: drive_id.clone(), bay: bay.name.clone(), source })?;
+        released.map_err(failed)
+    }
+
+    /// A drive of a cancelled job whose run ended without a word, with its process perhaps: nobody but this bay
+    /// can say that it is not being copied, and without that its job never ends.
+    async fn left_behind(&self, bay: &Bay, job: &Job, drive_id: &DriveId) -> Result<bool, Fault> {
+        let is_running = job.drive(drive_id).is_some_and(|drive| drive.state == DriveState::Transferring);
+        if !(job.cancel_requested && is_running) {
+            return Ok(false);
+        }
+        let caller = bay_caller(bay);
+        let told = self.jobs.drive_stopped(&caller, &job.key, drive_id, None).await;
+        told.map_err(|source| Fault::Run {
+            drive_id: drive_id.clone(),
+            bay: bay.name.clone(),
+            source: source.into(),
+        })?;
+        Ok(true)
+    }
+
+    /// Holds a drive whose runs fail again and again; when that cannot be saved either, the next failure does it.
+    async fn give_up(&self, bay: &Bay, drive_id: &DriveId, failed_runs: u32, last: &RunError) {
+        let why = format!("{failed_runs} runs failed one after the other: {}", proof::chain(last));
+        let Ok(Some(stored)) = self.jobs.find_drive(drive_id).await else { return };
+        if let Err(error) = self.jobs.hold(&bay_caller(bay), &stored.job.key, drive_id, &why).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, %drive_id, "the drive was not held");
+        }
+    }
+}
+
+/// A bay, as the service writes it into custody.
+pub fn bay_caller(bay: &Bay) -> Caller {
+    Caller::new(format!("bay:{}", bay.name), vec!["service".to_owned()])
+}
+
+/// A drive that is where it belongs and not worked on: it is done, waits for somebody, or for its turn.
+fn idle(seen: BayNow, job: &Job, drive_id: &DriveId) -> BayNow {
+    let Some(drive) = job.drive(drive_id) else { return BayNow { doing: Doing::Waiting, ..seen } };
+    let is_done = matches!(drive.state, DriveState::Completed | DriveState::CompletedMoreInfo);
+    match &drive.hold {
+        _ if is_done || job.cancel_requested => BayNow { doing: Doing::Done, ..seen },
+        Some(hold) => BayNow {
+            doing: Doing::Waiting,
+            limited_by: Some(Limit::Customer),
+            trouble: Some(hold.reason.clone()),
+            ..seen
+        },
+        None => BayNow { doing: Doing::Waiting, ..seen },
     }
 }

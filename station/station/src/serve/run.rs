@@ -1,32 +1,33 @@
 //! One drive in one bay, under its claim: key, credential, copy, report.
 //!
 //! The key is released for the serial number that was seen in this bay, after its custody entry was
-//! saved, and lives as long as the run. The lease is renewed while the copy goes on; a run that has lost
-//! it stops and reports nothing, because another station has the drive's story now. What the customer
-//! can mend (a credential, a firewall) holds the drive with the reason; nothing of it is lost.
+//! saved, and lives as long as the run; the credential only for jobs whose account it was given for.
+//! What somebody can mend (a key, a credential, a firewall) holds the drive with the reason: only what
+//! no answer of the customer's changes ends it. A drive that was pulled is neither: it goes on when it
+//! is there again. Invariant: every run that was started is reported as ended or stopped, unless the
+//! claim is lost, and then whoever has it reports.
+
+mod keeping;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::desk::bays::{BayNow, Doing, Limit};
+use api::desk::accounts::NotOpened;
 use azure::{Account, AccountConfig, Credential, Endpoint};
 use jobs::{Caller, ChangeError, KeyError};
 use ledger::{Claim, ClaimError};
 use manifest::{HeaderHash, JobEntry};
+use model::Class;
 use model::drive::{Phase, Suspension};
-use model::job::{Job, JobDrive, RunLogs};
+use model::job::{Job, JobDrive, RunLogs, StorageAccountId};
+use model::status::DriveStatus;
 use proof::bring_up::Device;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
-use transfer::progress::{LimitedBy, Progress};
+use transfer::progress::Progress;
 use transfer::task::{IngestError, IngestSpec, Report, ingest};
 
-use super::bays::Crew;
+use super::bays::{Crew, bay_caller};
 use super::config::Bay;
-use super::told_to_stop;
-
-/// Between two reports of progress to the job.
-const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// A drive that is about to be worked on.
 pub struct Run<'a> {
@@ -53,22 +54,67 @@ pub enum RunError {
     Job(#[from] ChangeError),
     /// The key is not released.
     #[error("releasing the drive's key")]
-    Key(#[from] KeyError),
+    Key(#[source] KeyError),
     /// The credential does not open.
     #[error("opening the account's credential")]
-    Credential(#[from] api::desk::accounts::NotOpened),
+    Credential(#[source] NotOpened),
     /// The station itself cannot go on.
     #[error("copying")]
     Ingest(#[from] IngestError),
+    /// The station itself cannot go on with this drive.
+    #[error("the station could not go on: {0}")]
+    Station(String),
+    /// The drive does not answer any more.
+    #[error("the drive was lost: {0}; put it in again, here or in another bay, and it goes on")]
+    DriveLost(String),
     /// The lease could not be renewed.
     #[error("keeping the claim")]
     Claim(#[from] ClaimError),
+    /// Another station has the drive now.
+    #[error("another station has the drive's run now: {0}")]
+    TakenOver(String),
+}
+
+impl RunError {
+    /// Whether the drive's story is somebody else's to tell now.
+    fn is_anothers(&self) -> bool {
+        matches!(
+            self,
+            RunError::Claim(_)
+                | RunError::TakenOver(_)
+                | RunError::Job(ChangeError::ClaimLost { .. } | ChangeError::NotFound(_))
+        )
+    }
 }
 
 /// What the run cannot begin without, or why the drive has to wait for somebody.
 enum Ready {
     Spec(Box<IngestSpec>),
     Hold(String),
+}
+
+/// What the end of a run is for the drive.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// For good.
+    Ended,
+    /// Until somebody mends what the status says.
+    Hold,
+    /// Until it is there again.
+    Lost,
+}
+
+impl Verdict {
+    /// Only what another key, another credential or another bay does not change is an end.
+    fn of(status: DriveStatus) -> Verdict {
+        match status {
+            DriveStatus::BlobRequestForbidden
+            | DriveStatus::BitLockerKeyInvalid
+            | DriveStatus::BitLockerProtectorNotFound => Verdict::Hold,
+            DriveStatus::DiskNotFound | DriveStatus::DiskOperationFailed => Verdict::Lost,
+            _ => Verdict::Ended,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -82,21 +128,35 @@ impl Run<'_> {
         station_stops: watch::Receiver<bool>,
         drive_stops: watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        let caller = self.caller();
         let Claim { job: key, drive_id, .. } = &self.claim;
-        self.crew.jobs.drive_started(&caller, key, drive_id, Some(self.claim.clone())).await?;
+        self.crew.jobs.drive_started(&self.caller(), key, drive_id, Some(self.claim.clone())).await?;
+        let worked = self.work(device, station_stops, drive_stops).await;
+        if let Err(error) = &worked
+            && !error.is_anothers()
+            && let Err(untold) = self.stopped().await
+        {
+            tracing::warn!(error = &untold as &dyn std::error::Error, %drive_id, "the stop was not told");
+        }
+        worked
+    }
+
+    async fn work(
+        &self,
+        device: Device,
+        station_stops: watch::Receiver<bool>,
+        drive_stops: watch::Receiver<bool>,
+    ) -> Result<(), RunError> {
         let spec = match self.ready(device).await? {
             Ready::Spec(spec) => *spec,
             Ready::Hold(why) => return self.hold(&why).await,
         };
         let destination = spec.destination.clone();
-        let progress = Arc::new(Progress::default());
-        let report = self.copy(spec, &progress, station_stops, drive_stops).await?;
-        self.report(report, &progress, &destination).await
+        let report = self.copy(spec, station_stops, drive_stops).await?;
+        self.report(report, &destination).await
     }
 
     fn caller(&self) -> Caller {
-        Caller::new(format!("bay:{}", self.bay.name), vec!["service".to_owned()])
+        bay_caller(self.bay)
     }
 
     async fn ready(&self, device: Device) -> Result<Ready, RunError> {
@@ -104,29 +164,41 @@ impl Run<'_> {
         let Some(entry) = entry(drive) else {
             return Ok(Ready::Hold("the job has no manifest for this drive".to_owned()));
         };
-        let name = account_name(&self.job.storage_account_id);
-        let opened = api::desk::accounts::open(&*self.crew.ledger, &self.crew.vault, name).await?;
-        let Some(opened) = opened else {
-            let advice = format!("the station has no credential for account {name}: PUT /v1/accounts/{name}");
-            return Ok(Ready::Hold(advice));
+        let wanted = &self.job.storage_account_id;
+        let Some(id) = StorageAccountId::parse(wanted) else {
+            return Ok(Ready::Hold(format!("{wanted:?} is no ARM id of a storage account")));
         };
+        let name = id.name;
+        let opened = match api::desk::accounts::open(&*self.crew.ledger, &self.crew.vault, name).await {
+            Ok(Some(opened)) => opened,
+            Ok(None) => {
+                let why =
+                    format!("the station has no credential for account {name}: PUT /v1/accounts/{name}");
+                return Ok(Ready::Hold(why));
+            }
+            Err(damaged @ NotOpened::Damaged(_)) => return Ok(Ready::Hold(damaged.to_string())),
+            Err(error) => return Err(RunError::Credential(error)),
+        };
+        // Names are unique among accounts, but anybody can write any name into a job.
+        if Some(id) != StorageAccountId::parse(&opened.resource_id) {
+            let why = "the station's credential for account {name} is not for the account that the job names: its id \
+                       is another one";
+            return Ok(Ready::Hold(why.replace("{name}", name)));
+        }
         let account = match self.account(&opened) {
             Ok(account) => account,
             Err(error) => return Ok(Ready::Hold(format!("account {name}: {error:#}"))),
         };
-        let (key, drive_id) = (&self.claim.job, &self.claim.drive_id);
-        let claim = Some(self.claim.clone());
-        let secret = self.crew.jobs.release_key(&self.caller(), key, drive_id, &self.bay.name, claim).await?;
-        let text = secret.expose_text().unwrap_or_default();
-        let secrets = match proof::secrets::from_key_text(text, "the job") {
+        let secrets = match self.key().await? {
             Ok(secret) => vec![secret],
-            Err(error) => return Ok(Ready::Hold(proof::chain(&error))),
+            Err(why) => return Ok(Ready::Hold(why)),
         };
         Ok(Ready::Spec(Box::new(IngestSpec {
             device,
             job: entry,
             secrets,
             job_name: self.job.key.name.clone(),
+            run_scope: run_scope(&self.job),
             account,
             destination: opened.endpoint.clone(),
             ledger: Arc::clone(&self.crew.ledger) as _,
@@ -135,6 +207,23 @@ impl Run<'_> {
             digests: Arc::clone(&self.crew.digests),
             again: false,
         })))
+    }
+
+    /// What opens the volume; or why the drive has to wait for another key.
+    async fn key(&self) -> Result<Result<bitlocker::Secret, String>, RunError> {
+        let (key, drive_id) = (&self.claim.job, &self.claim.drive_id);
+        let claim = Some(self.claim.clone());
+        match self.crew.jobs.release_key(&self.caller(), key, drive_id, &self.bay.name, claim).await {
+            Ok(secret) => {
+                let text = secret.expose_text().unwrap_or_default();
+                Ok(proof::secrets::from_key_text(text, "the job").map_err(|error| proof::chain(&error)))
+            }
+            Err(error @ (KeyError::NoKey { .. } | KeyError::Damaged { .. })) => Ok(Err(proof::chain(&error))),
+            Err(error @ KeyError::Open { .. }) if error.class() == Class::HoldForCustomer => {
+                Ok(Err(proof::chain(&error)))
+            }
+            Err(error) => Err(RunError::Key(error)),
+        }
     }
 
     fn account(&self, opened: &api::desk::accounts::Opened) -> anyhow::Result<Account> {
@@ -148,16 +237,16 @@ impl Run<'_> {
     async fn copy(
         &self,
         spec: IngestSpec,
-        progress: &Arc<Progress>,
         station_stops: watch::Receiver<bool>,
         drive_stops: watch::Receiver<bool>,
     ) -> Result<Report, RunError> {
+        let progress = Arc::new(Progress::default());
         let (halt, halted) = watch::channel(false);
         // What a person at a terminal would be shown; the logs have all of it.
         let (notices, mut unread) = mpsc::unbounded_channel();
         let drain = tokio::spawn(async move { while unread.recv().await.is_some() {} });
-        let mut copying = Box::pin(ingest(spec, Arc::clone(progress), notices, halted));
-        let mut keeping = Box::pin(self.keep(progress, &halt, station_stops, drive_stops));
+        let mut copying = Box::pin(ingest(spec, Arc::clone(&progress), notices, halted));
+        let mut keeping = Box::pin(self.keep(&progress, &halt, station_stops, drive_stops));
         let mut lost = None;
         // Both are polled all the time: each may wait for a ledger that the other one holds.
         let ended = loop {
@@ -176,84 +265,58 @@ impl Run<'_> {
         }
     }
 
-    /// Renews the lease, tells the progress, and passes on that the copy shall stop; ends when the claim is lost.
-    async fn keep(
-        &self,
-        progress: &Progress,
-        halt: &watch::Sender<bool>,
-        mut station_stops: watch::Receiver<bool>,
-        mut drive_stops: watch::Receiver<bool>,
-    ) -> ClaimError {
-        let mut renewals = interval(self.lease / 3);
-        let mut reports = interval(REPORT_EVERY);
-        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = told_to_stop(&mut station_stops), if !*halt.borrow() => { halt.send_replace(true); }
-                () = told_to_stop(&mut drive_stops), if !*halt.borrow() => { halt.send_replace(true); }
-                _ = renewals.tick() => {
-                    if let Err(error) = self.crew.ledger.renew(&self.claim, self.lease).await {
-                        return error;
-                    }
-                }
-                _ = reports.tick() => self.tell_progress(progress).await,
-            }
-        }
-    }
-
-    async fn tell_progress(&self, progress: &Progress) {
-        let now = progress.snapshot();
-        let percent = now.bytes_done.saturating_mul(100).checked_div(now.bytes_total).unwrap_or(0).min(99);
-        let percent = u8::try_from(percent).unwrap_or(99);
-        let Claim { job, drive_id, .. } = &self.claim;
-        let (caller, claim) = (self.caller(), Some(self.claim.clone()));
-        self.crew.screen.show(BayNow {
-            bay: self.bay.name.clone(),
-            drive_id: Some(drive_id.to_string()),
-            doing: Doing::Copying,
-            percent: Some(percent),
-            bytes_per_second: None,
-            limited_by: Some(limit(now.limited_by)),
-            trouble: None,
-        });
-        let told =
-            self.crew.jobs.drive_progress(&caller, job, drive_id, (percent, now.bytes_put), claim).await;
-        if let Err(error) = told {
-            tracing::debug!(error = &error as &dyn std::error::Error, "progress was not told");
-        }
-    }
-
-    async fn report(&self, report: Report, progress: &Progress, destination: &str) -> Result<(), RunError> {
-        let Claim { job: key, drive_id, .. } = &self.claim;
+    async fn report(&self, report: Report, destination: &str) -> Result<(), RunError> {
+        let message = report.message.unwrap_or_else(|| "the copy had to stop".to_owned());
         match report.phase {
-            Phase::Ended { status } => {
-                let bytes = progress.snapshot().bytes_put;
-                let outcome = (status, bytes, logs(&report.landed_logs, destination));
-                let claim = Some(self.claim.clone());
-                self.crew.jobs.drive_ended(&self.caller(), key, drive_id, outcome, claim).await?;
-                Ok(())
-            }
-            Phase::Suspended { reason: Suspension::HeldForCustomer | Suspension::DriveLost } => {
-                let why = report.message.unwrap_or_else(|| "the copy had to stop".to_owned());
-                self.hold(&why).await
-            }
-            _ => {
-                let claim = Some(self.claim.clone());
-                self.crew.jobs.drive_stopped(&self.caller(), key, drive_id, claim).await?;
-                Ok(())
-            }
+            Phase::Ended { status } => match Verdict::of(status) {
+                Verdict::Hold => self.hold(&message).await,
+                Verdict::Lost => Err(RunError::DriveLost(message)),
+                Verdict::Ended => {
+                    let outcome =
+                        (status, report.tally.completed_bytes, logs(&report.landed_logs, destination));
+                    self.ended(outcome, &message).await
+                }
+            },
+            Phase::Suspended { reason: Suspension::HeldForCustomer } => self.hold(&message).await,
+            Phase::Suspended { reason: Suspension::DriveLost } => Err(RunError::DriveLost(message)),
+            Phase::Suspended { reason: Suspension::StationFault } => Err(RunError::Station(message)),
+            Phase::Suspended { reason: Suspension::TakenOver } => Err(RunError::TakenOver(message)),
+            _ => self.stopped().await.map(drop),
         }
     }
 
-    /// Stops, and waits for somebody who mends what is in the way.
-    async fn hold(&self, why: &str) -> Result<(), RunError> {
+    async fn ended(&self, outcome: (DriveStatus, u64, RunLogs), message: &str) -> Result<(), RunError> {
         let Claim { job: key, drive_id, .. } = &self.claim;
-        let (caller, claim) = (self.caller(), Some(self.claim.clone()));
-        self.crew.jobs.drive_stopped(&caller, key, drive_id, claim).await?;
-        self.crew.jobs.hold(&caller, key, drive_id, why).await?;
+        let status = outcome.0.as_str();
+        self.crew.jobs.drive_ended(&self.caller(), key, drive_id, outcome, Some(self.claim.clone())).await?;
+        tracing::info!(%drive_id, bay = self.bay.name, status, message, "the drive has ended");
         Ok(())
     }
+
+    /// The run is over, the drive is not; what the job says to it.
+    async fn stopped(&self) -> Result<Job, RunError> {
+        let Claim { job: key, drive_id, .. } = &self.claim;
+        let told =
+            self.crew.jobs.drive_stopped(&self.caller(), key, drive_id, Some(self.claim.clone())).await;
+        Ok(told?.job)
+    }
+
+    /// Stops, and waits for somebody who mends what is in the way; a drive that is on its way out waits for nobody.
+    async fn hold(&self, why: &str) -> Result<(), RunError> {
+        let Claim { job: key, drive_id, .. } = &self.claim;
+        tracing::warn!(%drive_id, bay = self.bay.name, why, "the drive is on hold");
+        let job = self.stopped().await?;
+        if job.drive(drive_id).is_some_and(|drive| job.is_workable(drive)) {
+            self.crew.jobs.hold(&self.caller(), key, drive_id, why).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What tells the job's runs from those of every other job, also of a later one of the same name: a drive that
+/// is sent again is copied again.
+fn run_scope(job: &Job) -> String {
+    format!("{}@{}", job.key.arm_id().to_ascii_lowercase(), job.authorship.created_unix_ms)
 }
 
 /// The drive's entry in the words of the manifest; the key comes later and separately.
@@ -268,19 +331,6 @@ fn entry(drive: &JobDrive) -> Option<JobEntry> {
     })
 }
 
-fn limit(by: LimitedBy) -> Limit {
-    match by {
-        LimitedBy::Drive => Limit::Drive,
-        LimitedBy::Cpu => Limit::Cpu,
-        LimitedBy::Destination => Limit::Destination,
-    }
-}
-
-/// The last segment of an account's ARM id.
-fn account_name(id: &str) -> &str {
-    id.rsplit('/').find(|segment| !segment.is_empty()).unwrap_or(id)
-}
-
 /// Where the account has the logs: they are listed error first, then verbose.
 fn logs(landed: &[String], destination: &str) -> RunLogs {
     let at =
@@ -293,10 +343,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_account_is_the_last_part_of_its_id() {
-        let id = "/subscriptions/S/resourceGroups/G/providers/Microsoft.Storage/storageAccounts/acct";
-        assert_eq!(account_name(id), "acct");
-        assert_eq!(account_name("acct/"), "acct");
+    fn what_somebody_can_mend_is_no_end() {
+        assert_eq!(Verdict::of(DriveStatus::BlobRequestForbidden), Verdict::Hold);
+        assert_eq!(Verdict::of(DriveStatus::BitLockerKeyInvalid), Verdict::Hold);
+        assert_eq!(Verdict::of(DriveStatus::DiskNotFound), Verdict::Lost);
+        assert_eq!(Verdict::of(DriveStatus::ManifestCorrupted), Verdict::Ended);
+        assert_eq!(Verdict::of(DriveStatus::CompletedWithErrors), Verdict::Ended);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Tally {
     pub drive: DriveTally,
     /// How many blobs ended with each disposition.
     pub dispositions: BTreeMap<&'static str, u64>,
+    /// Bytes of the blobs whose status is `Completed`.
+    pub completed_bytes: u64,
     /// Blobs whose status is not `Completed`.
     pub failed_blobs: u64,
     /// Chunks that differ from the manifest.
@@ -45,6 +47,7 @@ impl Tally {
             *self.dispositions.entry(disposition.as_str()).or_default() += 1;
         }
         if outcome.status == BlobStatus::Completed {
+            self.completed_bytes += outcome.bytes;
             return;
         }
         self.failed_blobs += 1;
