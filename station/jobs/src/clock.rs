@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::job::{Action, Happening, Job, JobKey, TimerKind};
+use model::DriveId;
+use model::job::{Action, DriveState, Happening, Job, JobKey, TimerKind};
 
 use crate::{Caller, ChangeError, Jobs, LookError};
 
@@ -40,6 +41,8 @@ pub struct Reconciled {
     pub ready: usize,
     /// Drives that bays must stop working on.
     pub stopped: usize,
+    /// Of those, drives of cancelled jobs: nobody was left to stop, and the jobs were told so.
+    pub ended: usize,
     /// Jobs that could not be read; the log says why.
     pub unreadable: usize,
 }
@@ -81,6 +84,9 @@ impl Jobs {
 
     /// Looks at what was saved of this station's drives, and tells the bays again what they perhaps never heard.
     ///
+    /// To be called before a bay works: a drive of a cancelled job that was being copied here has stopped with the
+    /// process that copied it, and its job hears that from here. No bay would take up such a drive to report it.
+    ///
     /// # Errors
     /// When the ledger cannot be read. A job that cannot be read does not stop the others.
     pub async fn reconcile(&self) -> Result<Reconciled, LookError> {
@@ -111,6 +117,25 @@ impl Jobs {
         outcome.ready += ready;
         outcome.stopped += actions.len() - ready;
         self.act(job, &actions).await;
+        for action in &actions {
+            if let Action::StopCopy { drive_id } = action
+                && job.cancel_requested
+                && job.drive(drive_id).is_some_and(|drive| drive.state == DriveState::Transferring)
+            {
+                self.end_of_cancelled(job, drive_id, outcome).await;
+            }
+        }
+    }
+
+    async fn end_of_cancelled(&self, job: &Job, drive_id: &DriveId, outcome: &mut Reconciled) {
+        let caller = Caller::station(self.station());
+        let stopped = Happening::DriveStopped { drive_id: drive_id.clone() };
+        match self.tell(&caller, &job.key, stopped).await {
+            Ok(_) => outcome.ended += 1,
+            Err(error) => {
+                tracing::error!(job = %job.key, %drive_id, err = %error, "a cancelled drive could not be ended");
+            }
+        }
     }
 
     /// The jobs that have drives at this station.

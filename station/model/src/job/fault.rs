@@ -4,8 +4,8 @@
 //! it is put back where its drives say that it belongs, or closed when none of them is here.
 
 use super::desk::{refused, required};
-use super::event::{Action, EventName, Notice};
-use super::fields::{DriveFault, JobFault};
+use super::event::{Action, EventName, Notice, RunLogs};
+use super::fields::{CopyStatus, DriveFault, JobFault};
 use super::refusal::Refusal;
 use super::step::Turn;
 use super::words::{DriveState, JobState};
@@ -31,6 +31,7 @@ impl Turn {
     }
 
     pub(super) fn drive_put_back(&mut self, drive_id: &DriveId) -> Result<(), Refusal> {
+        let is_cancelled = self.job.cancel_requested;
         let drive = self.drive_mut(drive_id)?;
         let Some(fault) = drive.fault.take() else {
             return Err(refused(
@@ -40,6 +41,10 @@ impl Turn {
             ));
         };
         drive.state = fault.from;
+        if is_cancelled && fault.from == DriveState::Transferring {
+            // Its bay was stopped by the fault, and has nothing more to report.
+            drive.end(CopyStatus::Cancelled, RunLogs::default());
+        }
         self.announce_if_workable(drive_id);
         Ok(())
     }

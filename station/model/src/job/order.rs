@@ -187,7 +187,8 @@ impl Turn {
         Ok(())
     }
 
-    /// Best effort: what a bay has in its hands is stopped, what is not begun is not begun.
+    /// Best effort: what a bay has in its hands is stopped, what is not begun is not begun. What was begun and is
+    /// in no bay's hands has ended with that, see `settle`.
     pub(super) fn cancel(&mut self) -> Result<(), Refusal> {
         if self.job.phase() == JobState::Packaging {
             return Err(Refusal::State { event: EventName::Cancel, state: self.job.state });

@@ -132,6 +132,7 @@ impl JobDrive {
 impl Turn {
     /// What follows from any event: the job's state from its drives', its percentage from theirs.
     pub(super) fn settle(&mut self) {
+        self.end_what_nobody_stops();
         let is_between = matches!(
             self.job.state,
             JobState::Shipping | JobState::Received | JobState::Transferring | JobState::Packaging
@@ -141,6 +142,22 @@ impl Turn {
             self.enter(right);
         }
         self.job.percent_complete = self.job.percent_complete.max(self.job.mean_percent());
+    }
+
+    /// A cancelled job waits for a bay to stop, and for nothing else: a drive that was begun and is on hold, or in
+    /// no bay, has stopped already, and no later report would ever end it.
+    fn end_what_nobody_stops(&mut self) {
+        if !self.job.cancel_requested {
+            return;
+        }
+        let is_still = |drive: &&mut JobDrive| {
+            drive.state == DriveState::Transferring && (drive.hold.is_some() || drive.place.bay().is_none())
+        };
+        self.job
+            .drives
+            .iter_mut()
+            .filter(is_still)
+            .for_each(|drive| drive.end(CopyStatus::Cancelled, RunLogs::default()));
     }
 
     /// Over: `Completed` without errors or when cancelled (spec §4.1), else `Closed`.

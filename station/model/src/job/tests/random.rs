@@ -156,6 +156,11 @@ fn check_drives(job: &Job) {
         assert!(drive.percent_complete <= 100);
         assert!(drive.state != DriveState::Transferring || drive.copy_status == Some(CopyStatus::InProgress));
         assert!(drive.state != DriveState::ShippedBack || job.state.is_over());
+        let in_hands = drive.place.bay().is_some() && drive.hold.is_none();
+        assert!(
+            drive.state != DriveState::Transferring || in_hands || !job.cancel_requested,
+            "ends: {drive:?}"
+        );
         if let Some(bay) = drive.place.bay() {
             assert!(bays.insert(bay), "two drives in one bay");
         }

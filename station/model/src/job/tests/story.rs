@@ -118,6 +118,38 @@ fn a_cancelled_job_stops_what_runs_copies_nothing_more_and_ends_completed() {
 }
 
 #[test]
+fn a_cancelled_job_does_not_wait_for_a_report_on_a_drive_that_no_bay_works_on() {
+    let held = || Happening::DriveHeld { drive_id: id("D1"), reason: "credential".to_owned() };
+    let shelved = || Happening::DriveReleased { drive_id: id("D1"), slot: None };
+    let faulted = || Happening::DriveFaulted { drive_id: id("D1"), reason: "clicks".to_owned() };
+    let put_back = || Happening::DrivePutBack { drive_id: id("D1") };
+    for events in [
+        vec![held(), Happening::Cancel],
+        vec![Happening::Cancel, held()],
+        vec![shelved(), Happening::Cancel],
+        vec![Happening::Cancel, shelved()],
+    ] {
+        let mut teller = job_in(JobState::Transferring);
+        let told = format!("{events:?}");
+        events.into_iter().for_each(|event| drop(teller.ok(event)));
+        assert_eq!(teller.state(), JobState::Packaging, "{told}");
+        assert_eq!(teller.job.drive(&id("D1")).unwrap().copy_status, Some(CopyStatus::Cancelled));
+        teller.ok(Happening::DriveStopped { drive_id: id("D1") });
+        assert_eq!(teller.state(), JobState::Packaging, "a late report is a repetition");
+    }
+    // Two are begun, so that the job waits for D2 while D1 is put back.
+    let mut teller = job_in(JobState::Transferring);
+    teller.started("D2", "2");
+    for event in [faulted(), Happening::Cancel, put_back()] {
+        teller.ok(event);
+    }
+    assert_eq!(teller.job.drive(&id("D1")).unwrap().copy_status, Some(CopyStatus::Cancelled));
+    assert_eq!(teller.state(), JobState::Transferring, "D2 is still in a bay's hands");
+    teller.ok(Happening::DriveStopped { drive_id: id("D2") });
+    assert_eq!(teller.state(), JobState::Packaging);
+}
+
+#[test]
 fn an_unsupported_drive_goes_back_and_the_rest_is_processed() {
     let mut teller = job_in(JobState::Received);
     teller.ok(Happening::DriveUnsupported { drive_id: id("D2") });
