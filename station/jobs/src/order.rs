@@ -31,7 +31,7 @@ pub struct Created {
 pub struct Changes {
     /// Fields.
     pub update: Update,
-    /// Keys of the drives of a new list.
+    /// Keys of the drives of a new list, or better ones of drives that the job has.
     pub keys: Vec<(DriveId, Secret)>,
     /// The drives are on their way.
     pub ship: bool,
@@ -227,18 +227,25 @@ impl Jobs {
         (ship, cancel): (bool, bool),
     ) -> Result<Stored, ChangeError> {
         let found = self.found(key).await?;
+        let listed = update.drives.as_deref().unwrap_or_default();
+        let (mut update, mut custody, mut events) = (update.clone(), Vec::new(), Vec::new());
+        if update.only_brings_keys(&found.job) {
+            update.drives = None;
+            let ids: Vec<&DriveId> = keys.iter().map(|(drive_id, _)| drive_id).collect();
+            (custody, events) = self.keys_kept(caller, &found.job, &ids)?;
+        }
         let drives = update.drives.as_deref().unwrap_or_default();
         let facts = self.facts(key, drives, update.delivery_package.as_ref()).await?;
         // Judged before a key vault is asked for anything.
         update.clone().accept(&found.job, &facts).map_err(ChangeError::Invalid)?;
         let encryption_key = update.encryption_key.as_ref().unwrap_or(&found.job.encryption_key);
-        let secrets = self.secrets_of(&found, drives, keys, encryption_key).await?;
+        let secrets = self.secrets_of(&found, listed, keys, encryption_key).await?;
         let pinned = caller.clone().if_version(caller.if_version.unwrap_or(found.version));
         let caller = if secrets.is_empty() { caller } else { &pinned };
-        let work = Work { secrets, ..Work::new(caller, key) };
+        let work = Work { secrets, custody, events, ..Work::new(caller, key) };
         self.change(&work, |found| {
             let accepted = update.clone().accept(&found.job, &facts).map_err(ChangeError::Invalid)?;
-            let is_update = *update != Update::default();
+            let is_update = update != Update::default();
             let fields = is_update.then(|| Happening::Update(Box::new(accepted)));
             let ship = ship.then_some(Happening::Ship);
             let cancel = cancel.then_some(Happening::Cancel);

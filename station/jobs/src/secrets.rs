@@ -1,9 +1,10 @@
 //! Recovery passwords: sealed on the way in, recorded on the way out.
 
+use custody::Draft;
 use keys::{CustomerKey, Purpose, Sealed, Secret, Vault};
-use ledger::{Change, Claim, JobWrite, SealedSecret, SecretWrite};
+use ledger::{Change, Claim, EventDraft, JobWrite, SealedSecret, SecretWrite};
 use model::DriveId;
-use model::job::{EncryptionKey, Job, JobKey, KekType, Place};
+use model::job::{EncryptionKey, EventName, Job, JobKey, KekType, Place, Refusal};
 
 use crate::record::Deed;
 use crate::service::{TRIES_MAX, Work};
@@ -210,6 +211,22 @@ impl Jobs {
         }
     }
 
+    /// What is written of passwords that are kept for drives the job has.
+    pub(crate) fn keys_kept(
+        &self,
+        caller: &Caller,
+        job: &Job,
+        drives: &[&DriveId],
+    ) -> Result<(Vec<Draft>, Vec<EventDraft>), ChangeError> {
+        if job.state.is_over() {
+            return Err(Refusal::State { event: EventName::Update, state: job.state }.into());
+        }
+        let deed = Deed { caller, at_unix_ms: self.now_unix_ms(), before: Some(job), after: job };
+        let draft = |id: &&DriveId| deed.of_drive("key.kept", id);
+        let event = |id: &&DriveId| deed.event("key.kept", Some(id), serde_json::json!({}));
+        Ok((drives.iter().map(draft).collect(), drives.iter().map(event).collect()))
+    }
+
     /// Keeps a password: one that was made for an export's drive, or a better one that the customer gave for a
     /// drive that did not open.
     ///
@@ -224,21 +241,15 @@ impl Jobs {
         claim: Option<Claim>,
     ) -> Result<Stored, ChangeError> {
         let stored = self.found(key).await?;
-        if stored.job.state.is_over() {
-            let event = model::job::EventName::Update;
-            return Err(model::job::Refusal::State { event, state: stored.job.state }.into());
-        }
         if stored.job.drive(drive_id).is_none() {
-            return Err(model::job::Refusal::UnknownDrive { drive_id: drive_id.clone() }.into());
+            return Err(Refusal::UnknownDrive { drive_id: drive_id.clone() }.into());
         }
-        let at_unix_ms = self.now_unix_ms();
-        let deed = Deed { caller, at_unix_ms, before: Some(&stored.job), after: &stored.job };
-        let custody = vec![deed.of_drive("key.kept", drive_id)];
+        let (custody, events) = self.keys_kept(caller, &stored.job, &[drive_id])?;
         let sealer = self.sealer(&stored.job.encryption_key).await?;
         let secrets = vec![sealer.seal(&stored.job.key, drive_id, secret).await?];
         // Only while the job is as it was: it may go over to a customer's key meanwhile.
         let caller = caller.clone().if_version(caller.if_version.unwrap_or(stored.version));
-        let work = Work { secrets, claim, custody, ..Work::new(&caller, key) };
+        let work = Work { secrets, claim, custody, events, ..Work::new(&caller, key) };
         self.change(&work, |_| Ok(Vec::new())).await
     }
 }

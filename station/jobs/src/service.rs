@@ -64,11 +64,13 @@ pub(crate) struct Work<'a> {
     pub(crate) claim: Option<Claim>,
     /// Entries that no event makes.
     pub(crate) custody: Vec<Draft>,
+    /// What others are told of them.
+    pub(crate) events: Vec<EventDraft>,
 }
 
 impl<'a> Work<'a> {
     pub(crate) fn new(caller: &'a Caller, key: &'a JobKey) -> Work<'a> {
-        Work { caller, key, secrets: Vec::new(), claim: None, custody: Vec::new() }
+        Work { caller, key, secrets: Vec::new(), claim: None, custody: Vec::new(), events: Vec::new() }
     }
 }
 
@@ -218,7 +220,7 @@ impl Jobs {
             secrets,
             chain: self.parts.station.clone(),
             custody: [turn.custody, work.custody.clone()].concat(),
-            events: turn.events,
+            events: [turn.events, work.events.clone()].concat(),
             ..Change::default()
         };
         if !is_empty(&change) {

@@ -2,7 +2,7 @@
 
 use jobs::{Caller, ChangeError, Changes, Jobs, KeyError};
 use keys::Secret;
-use model::job::{Happening, JobState};
+use model::job::{Happening, JobState, NewDrive};
 
 use super::house::*;
 
@@ -81,6 +81,45 @@ async fn a_better_key_takes_the_place_of_one_that_did_not_open() {
     assert!(released[0].1.matches(b"better"));
     let refused = jobs.keep_key(&customer(), &key("a"), &id("D9"), &better, None).await;
     assert!(matches!(refused, Err(ChangeError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_customer_replaces_a_key_in_any_open_state_by_a_list_that_says_nothing_else() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1", "D2"]).await;
+    jobs.assign(&clerk(), &seen("D1", "1")).await.unwrap();
+    jobs.drive_started(&bay(), &key("a"), &id("D1"), None).await.unwrap();
+    let patch = |serial: &str, text: &str| Changes {
+        update: model::job::Update {
+            drives: Some(vec![NewDrive { drive_id: serial.to_owned(), ..NewDrive::default() }]),
+            ..model::job::Update::default()
+        },
+        keys: vec![(id(serial), Secret::from_text(text.to_owned()))],
+        ..Changes::default()
+    };
+    let before = jobs.get(&key("a")).await.unwrap().unwrap().job;
+    let after = jobs.update(&customer(), &key("a"), patch("D1", "better")).await.unwrap().job;
+    assert_eq!(after, before, "the list is as it was");
+    let released = jobs.bitlocker_keys(&customer(), &key("a")).await.unwrap();
+    assert!(released[0].1.matches(b"better") && released[1].1.matches(PASSWORD.as_bytes()));
+    assert!(house.custody(&key("a")).await.contains(&"token:customer key.kept D1".to_owned()));
+    let events = house.ledger.events(0, 1_000).await.unwrap();
+    assert!(events.iter().any(|event| event.draft.kind == "key.kept"), "whoever holds the drive is told");
+
+    let refused = jobs.update(&customer(), &key("a"), patch("D9", "x")).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Invalid(_)), "no new drives come in this way: {refused}");
+    for serial in ["D1", "D2"] {
+        jobs.drive_faulted(&clerk(), &key("a"), &id(serial), "dead").await.unwrap();
+        let status = model::status::DriveStatus::DiskNotFound;
+        jobs.drive_given_up(&clerk(), &key("a"), &id(serial), status).await.unwrap();
+    }
+    for serial in ["D1", "D2"] {
+        jobs.pack(&clerk(), &key("a"), &id(serial), "K-1").await.unwrap();
+    }
+    jobs.ship(&clerk(), &key("a"), parcel_back(2)).await.unwrap();
+    let refused = jobs.update(&customer(), &key("a"), patch("D1", "late")).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Refused(_)), "the job is over: {refused}");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 //! An [`AcceptedJob`] can only be had from [`super::NewJob::accept`], so that no later code asks again whether the
 //! drive has a serial number or the address is complete.
 
+use std::collections::BTreeSet;
+
 use super::fields::{CopyStatus, JobDrive, ReturnAddress};
 use super::new::{NewDrive, NewJob, Update};
 use super::validate::{Facts, Problem, validate, validate_update};
-use super::words::{DriveState, JobType};
+use super::words::{DriveState, JobState, JobType};
 use super::{Job, Place};
 use crate::DriveId;
 
@@ -61,6 +63,25 @@ impl Update {
     }
 }
 
+impl Update {
+    /// Whether its list of drives brings keys and nothing else: some have one, all are the job's, and what is said
+    /// of them is what the job has, or nothing.
+    ///
+    /// Such a list is no new one (spec §5.5 fixes the list after `Creating`, not the keys), so whoever keeps the keys
+    /// takes it out. In `Creating` a whole entry is the list again; there, only entries with no manifest are keys alone.
+    pub fn only_brings_keys(&self, job: &Job) -> bool {
+        let list = self.drives.as_deref().unwrap_or_default();
+        let is_creating = job.phase() == JobState::Creating;
+        let is_known =
+            |new: &NewDrive| job.drives.iter().any(|drive| drive.says_nothing_new(new, is_creating));
+        let ids: BTreeSet<&str> = list.iter().map(|new| new.drive_id.as_str()).collect();
+        job.job_type == JobType::Import
+            && ids.len() == list.len()
+            && list.iter().any(|new| new.key_given)
+            && list.iter().all(is_known)
+    }
+}
+
 impl AcceptedUpdate {
     /// The serial numbers of the new list, if there is one.
     pub fn drive_ids(&self) -> Option<Vec<DriveId>> {
@@ -75,6 +96,18 @@ fn drives_of(list: &[NewDrive]) -> Option<Vec<JobDrive>> {
 }
 
 impl JobDrive {
+    fn says_nothing_new(&self, new: &NewDrive, must_be_bare: bool) -> bool {
+        let header = new.drive_header_hash.as_deref().unwrap_or_default();
+        let said = [
+            (new.manifest_file.as_str(), self.manifest_file.as_deref()),
+            (new.manifest_hash.as_str(), self.manifest_hash.as_deref()),
+            (header, self.drive_header_hash.as_deref()),
+        ];
+        let is_same = |text: &str, had: Option<&str>| !must_be_bare && had == Some(text);
+        self.drive_id.as_str() == new.drive_id
+            && said.into_iter().all(|(text, had)| text.is_empty() || is_same(text, had))
+    }
+
     /// A drive of an import's list, not yet here.
     fn specified(drive_id: DriveId, new: &NewDrive) -> JobDrive {
         JobDrive {

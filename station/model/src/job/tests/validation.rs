@@ -196,3 +196,32 @@ fn words_are_read_in_any_case() {
     assert!(LogLevel::parse("loud").is_err());
     assert_eq!(fold_location("West US"), fold_location("westus"));
 }
+
+#[test]
+fn a_list_that_brings_keys_alone_is_told_from_a_new_list() {
+    let key = |serial: &str| NewDrive { drive_id: serial.to_owned(), key_given: true, ..NewDrive::default() };
+    let brings = |state: JobState, drives: Vec<NewDrive>| {
+        let update = Update { drives: Some(drives), ..Update::default() };
+        update.only_brings_keys(&job_in(state).job)
+    };
+    let no_key = |drive: NewDrive| NewDrive { key_given: false, ..drive };
+    for state in JobState::ALL {
+        assert!(brings(*state, vec![key("D2")]), "{state}");
+        assert!(brings(*state, vec![key("D1"), no_key(key("D2"))]), "{state}");
+        assert!(!brings(*state, vec![key("D9")]), "not the job's, {state}");
+        assert!(!brings(*state, vec![key("D1"), key("D1")]), "twice, {state}");
+        assert!(!brings(*state, vec![no_key(key("D1"))]), "no key at all, {state}");
+        let other_hash = NewDrive { manifest_hash: "0".repeat(32), ..new_drive("D1") };
+        assert!(!brings(*state, vec![other_hash]), "{state}");
+        let is_list = *state == JobState::Creating;
+        assert_eq!(brings(*state, vec![new_drive("D1"), new_drive("D2")]), !is_list, "{state}");
+    }
+    let drives = Some(vec![key("E1")]);
+    let mut export = Teller::of(export());
+    export.ok(Happening::Ship);
+    export.received("E1");
+    assert!(
+        !Update { drives, ..Update::default() }.only_brings_keys(&export.job),
+        "an export's keys are ours"
+    );
+}
