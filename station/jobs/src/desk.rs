@@ -244,7 +244,8 @@ impl Jobs {
     /// Puts a drive into the box that goes back.
     ///
     /// # Errors
-    /// When it is another job's: which one is told. When it is held, or the job is not ready for packing.
+    /// When the drive or the box is another job's: which one is told. When the drive is held, or the job is not
+    /// ready for packing.
     pub async fn pack(
         &self,
         caller: &Caller,
@@ -252,6 +253,10 @@ impl Jobs {
         drive_id: &DriveId,
         label: &str,
     ) -> Result<Stored, DeskError> {
+        let _packing = self.packing.lock().await;
+        if let Some(other) = self.other_in_box(key, label).await? {
+            return Err(DeskError::BoxTaken { label: label.to_owned(), other: Box::new(other) });
+        }
         let what = Happening::DrivePacked { drive_id: drive_id.clone(), label: label.to_owned() };
         match self.tell(caller, key, what).await {
             Err(ChangeError::Refused(Refusal::UnknownDrive { .. })) => {

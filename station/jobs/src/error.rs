@@ -182,6 +182,14 @@ pub enum DeskError {
         /// Who is in it.
         occupant: DriveId,
     },
+    /// Another job's drives are in that box.
+    #[error("box {label} has drives of job {other}: put this one into a box of its own job")]
+    BoxTaken {
+        /// Which box.
+        label: String,
+        /// Whose it is.
+        other: Box<JobKey>,
+    },
     /// The job was not changed.
     #[error(transparent)]
     Change(#[from] ChangeError),

@@ -14,10 +14,10 @@
 //! - A recovery password is sealed before it is stored, is never in a job, and is given out only with a custody
 //!   entry that was saved before: to the customer, or for the drive that a bay has seen.
 //!
-//! To change what the customer's API does open `order`; the desk's, `desk`; what a shift lead decides, `lead`;
-//! a bay's, `bay`; timers and restarts, `clock`; what is written into custody and events, `record`; how a job
-//! becomes a row, `row`; keys, `secrets`, and after a rotation of the master key [`mod@rewrap`]; the chain as a
-//! whole, [`watch`].
+//! To change what the customer's API does open `order`; the desk's, `desk`; what it must know of other jobs,
+//! `neighbour`; what a shift lead decides, `lead`; a bay's, `bay`; timers and restarts, `clock`; what is written
+//! into custody and events, `record`; how a job becomes a row, `row`; keys, `secrets`, and after a rotation of the
+//! master key [`mod@rewrap`]; the chain as a whole, [`watch`].
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod clock;
 mod desk;
 mod error;
 mod lead;
+mod neighbour;
 mod order;
 mod record;
 pub mod rewrap;

@@ -45,6 +45,8 @@ pub struct Jobs {
     /// Whose turn it is to change a job, by the hash of its key: ten bays that report at once would else
     /// spend their tries on each other. Only the versions in the ledger decide what is saved.
     turns: Vec<Mutex<()>>,
+    /// Held from looking whose a box is to having packed into it: this station's boxes are packed by this process.
+    pub(crate) packing: Mutex<()>,
 }
 
 /// A job as it is stored.
@@ -115,7 +117,7 @@ fn is_customers(what: &Happening) -> bool {
 impl Jobs {
     /// The service over its parts.
     pub fn new(parts: Parts) -> Jobs {
-        Jobs { parts, turns: (0..TURNS).map(|_| Mutex::new(())).collect() }
+        Jobs { parts, turns: (0..TURNS).map(|_| Mutex::new(())).collect(), packing: Mutex::new(()) }
     }
 
     /// The station's name.

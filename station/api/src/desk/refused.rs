@@ -210,6 +210,10 @@ impl From<DeskError> for Refused {
                 let problem = conflict("bay-taken", "Another drive is booked in that bay.");
                 advised(problem.with("bay", bay).with("occupant", occupant.as_str()), &sentence).into()
             }
+            DeskError::BoxTaken { label, other } => {
+                let problem = conflict("box-taken", "Drives of another job are in that box.");
+                advised(problem.with("label", label).with("job", other.arm_id()), &sentence).into()
+            }
             DeskError::Mismatch { label, device, bay } => {
                 conflict("mismatch", "Label, device and bay do not belong together.")
                     .detail(sentence)

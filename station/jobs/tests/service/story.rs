@@ -136,6 +136,60 @@ async fn a_drive_is_booked_and_packed_with_its_own_job_only() {
 }
 
 #[tokio::test]
+async fn a_box_has_the_drives_of_one_job_only() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    for (name, serials) in [("a", ["D1", "D2"]), ("b", ["D3", "D4"])] {
+        arrived(&jobs, name, &serials).await;
+        for serial in serials {
+            jobs.drive_unsupported(&clerk(), &key(name), &id(serial)).await.unwrap();
+        }
+    }
+    jobs.pack(&clerk(), &key("a"), &id("D1"), "K-1").await.unwrap();
+    let refused = jobs.pack(&clerk(), &key("b"), &id("D3"), "K-1").await.unwrap_err();
+    assert!(
+        matches!(&refused, DeskError::BoxTaken { label, other } if label == "K-1" && **other == key("a")),
+        "{refused}"
+    );
+    jobs.pack(&clerk(), &key("b"), &id("D3"), "K-2").await.unwrap();
+    jobs.pack(&clerk(), &key("a"), &id("D2"), "K-1").await.unwrap();
+    jobs.ship(&clerk(), &key("a"), parcel_back(2)).await.unwrap();
+    jobs.pack(&clerk(), &key("b"), &id("D4"), "K-1")
+        .await
+        .expect("that box has gone, its label may come again");
+}
+
+#[tokio::test]
+async fn two_clerks_who_pack_into_one_box_at_once_do_not_both_succeed() {
+    let house = House::new().await;
+    let jobs = Arc::new(house.jobs());
+    for (name, serial) in [("a", "D1"), ("b", "D2")] {
+        arrived(&jobs, name, &[serial]).await;
+        jobs.drive_unsupported(&clerk(), &key(name), &id(serial)).await.unwrap();
+    }
+    let pack = |name: &'static str, serial: &'static str| {
+        let jobs = jobs.clone();
+        tokio::spawn(async move { jobs.pack(&clerk(), &key(name), &id(serial), "K-1").await.is_ok() })
+    };
+    let (a, b) = (pack("a", "D1"), pack("b", "D2"));
+    assert!(a.await.unwrap() != b.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_box_that_has_only_an_extra_drive_is_its_jobs_too() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    for (name, serial) in [("a", "D1"), ("b", "D2")] {
+        arrived(&jobs, name, &[serial]).await;
+        jobs.drive_unsupported(&clerk(), &key(name), &id(serial)).await.unwrap();
+    }
+    jobs.extra_drive(&clerk(), &key("a"), &id("X1"), None).await.unwrap();
+    jobs.pack(&clerk(), &key("a"), &id("X1"), "K-1").await.unwrap();
+    let refused = jobs.pack(&clerk(), &key("b"), &id("D2"), "K-1").await.unwrap_err();
+    assert!(matches!(refused, DeskError::BoxTaken { .. }), "{refused}");
+}
+
+#[tokio::test]
 async fn a_shortfall_needs_a_reason_and_the_customer_is_told() {
     let house = House::new().await;
     let jobs = house.jobs();
