@@ -5,7 +5,7 @@
 
 use ledger::PlacedDrive;
 use model::DriveId;
-use model::job::{Happening, Job, JobKey, Parcel, Refusal, ReturnPackage};
+use model::job::{Event, Happening, Job, JobKey, Parcel, Refusal, ReturnPackage};
 
 use crate::error::known_parcel;
 use crate::{Caller, ChangeError, DeskError, Jobs, LookError, Stored, row};
@@ -114,6 +114,9 @@ impl Jobs {
 
     /// Books a drive in that was scanned. With a job (the parcel's) it must be that job's; without one it is looked up.
     ///
+    /// A drive that came along with another job of the same subscription is taken off there: its customer made a job
+    /// for it. Another customer's word is not enough for that, the shift lead's is ([`Jobs::extra_drive_moved`]).
+    ///
     /// # Errors
     /// When it belongs to another job or to none, or to another site.
     pub async fn scan(
@@ -139,13 +142,22 @@ impl Jobs {
             station: self.parts.station.clone(),
             slot,
         };
+        if let Some(other) = self.with_extra(drive_id, Some(&job.key)).await? {
+            if !other.job.key.subscription.eq_ignore_ascii_case(&job.key.subscription) {
+                return Err(other_job(drive_id, other.job));
+            }
+            // Only once this job is known to take it: else it would be nobody's.
+            job.clone().step(Event { at_unix_ms: self.now_unix_ms(), what: what.clone() })?;
+            let silent = Caller { reply: None, if_version: None, ..caller.clone() };
+            self.extra_drive_moved(&silent, &other.job.key, drive_id).await?;
+        }
         Ok(self.tell(caller, &job.key, what).await?)
     }
 
     /// Books a drive that came with a job's parcel and is nobody's.
     ///
     /// # Errors
-    /// When it is on a job's list.
+    /// When it is on a job's list, or came along with another job.
     pub async fn extra_drive(
         &self,
         caller: &Caller,
@@ -153,9 +165,13 @@ impl Jobs {
         drive_id: &DriveId,
         slot: Option<String>,
     ) -> Result<Stored, DeskError> {
-        match self.find_drive(drive_id).await? {
-            Some(owner) if owner.job.key != *key => return Err(other_job(drive_id, owner.job)),
-            _ => {}
+        let owner = self.find_drive(drive_id).await?.filter(|owner| owner.job.key != *key);
+        let other = match owner {
+            Some(owner) => Some(owner),
+            None => self.with_extra(drive_id, Some(key)).await?,
+        };
+        if let Some(other) = other {
+            return Err(other_job(drive_id, other.job));
         }
         let station = self.parts.station.clone();
         let what = Happening::ExtraDrive { drive_id: drive_id.clone(), station, slot };
@@ -260,7 +276,7 @@ impl Jobs {
         let what = Happening::DrivePacked { drive_id: drive_id.clone(), label: label.to_owned() };
         match self.tell(caller, key, what).await {
             Err(ChangeError::Refused(Refusal::UnknownDrive { .. })) => {
-                Err(match self.find_drive(drive_id).await? {
+                Err(match self.find_holder(drive_id).await? {
                     Some(owner) => other_job(drive_id, owner.job),
                     None => DeskError::UnknownDrive { drive_id: drive_id.clone() },
                 })

@@ -65,6 +65,19 @@ impl Jobs {
         self.tell(caller, key, Happening::DriveEnded { drive_id, status, bytes_succeeded: 0, logs }).await
     }
 
+    /// A drive that came along with this job is another's: it can be booked there, and does not go back from here.
+    ///
+    /// # Errors
+    /// When the job has no such extra drive.
+    pub async fn extra_drive_moved(
+        &self,
+        caller: &Caller,
+        key: &JobKey,
+        drive_id: &DriveId,
+    ) -> Result<Stored, ChangeError> {
+        self.tell(caller, key, Happening::ExtraDriveMoved { drive_id: drive_id.clone() }).await
+    }
+
     /// A parcel whose job was never shipped went back as it came.
     ///
     /// # Errors

@@ -23,6 +23,30 @@ impl Jobs {
         Ok(self.find_at_work(label, has_it).await?.map(|found| found.job.key))
     }
 
+    /// The active job that has this drive, as one of its own or as one that came along.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn find_holder(&self, drive_id: &DriveId) -> Result<Option<Stored>, LookError> {
+        match self.find_drive(drive_id).await? {
+            Some(owner) => Ok(Some(owner)),
+            None => self.with_extra(drive_id, None).await,
+        }
+    }
+
+    /// A job, another than that one, with which this drive came along and is to go back.
+    pub(crate) async fn with_extra(
+        &self,
+        drive_id: &DriveId,
+        but: Option<&JobKey>,
+    ) -> Result<Option<Stored>, LookError> {
+        let has_it = |job: &Job| {
+            let mut extra = job.extra_drives.iter();
+            Some(&job.key) != but && extra.any(|drive| drive.drive_id == *drive_id && drive.place.is_here())
+        };
+        self.find_at_work(drive_id.as_str(), has_it).await
+    }
+
     /// The first job at work of which that holds; only documents that have the text in them are read.
     async fn find_at_work(
         &self,

@@ -35,6 +35,7 @@ pub(crate) fn action_name(what: &Happening) -> &'static str {
         Happening::DriveReceived { .. } => "drive.received",
         Happening::DriveMissing { .. } => "drive.missing",
         Happening::ExtraDrive { .. } => "drive.extra",
+        Happening::ExtraDriveMoved { .. } => "drive.extra-moved",
         Happening::DriveUnsupported { .. } => "drive.unsupported",
         Happening::DriveAssigned { .. } => "drive.assigned",
         Happening::DriveReleased { .. } => "drive.released",

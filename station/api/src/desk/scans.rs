@@ -202,11 +202,11 @@ pub(super) async fn pack(
     Ok(shown(&drive_id)(&stored))
 }
 
-/// A drive's job.
+/// The job of a drive; also of one that only came along with it.
 async fn owner(desk: &Desk, drive_id: &str) -> Result<(JobKey, DriveId), Refused> {
     let drive_id = known(drive_id)?;
-    let row = desk.ledger().active_job_of_drive(&drive_id).await?;
-    Ok((row.ok_or_else(|| unknown_drive(drive_id.as_str()))?.key, drive_id))
+    let stored = desk.parts().jobs.find_holder(&drive_id).await?;
+    Ok((stored.ok_or_else(|| unknown_drive(drive_id.as_str()))?.job.key, drive_id))
 }
 
 /// A job from its ARM id; what is none names none.

@@ -190,6 +190,45 @@ async fn a_box_that_has_only_an_extra_drive_is_its_jobs_too() {
 }
 
 #[tokio::test]
+async fn an_extra_drive_for_which_its_customer_makes_a_job_is_booked_there_and_nowhere_else() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1"]).await;
+    jobs.extra_drive(&clerk(), &key("a"), &id("X1"), None).await.unwrap();
+    assert_eq!(jobs.find_holder(&id("X1")).await.unwrap().unwrap().job.key, key("a"));
+    arrived(&jobs, "c", &["D2"]).await;
+    let refused = jobs.extra_drive(&clerk(), &key("c"), &id("X1"), None).await.unwrap_err();
+    assert!(matches!(&refused, DeskError::OtherJob { other, .. } if **other == key("a")), "{refused}");
+
+    jobs.create(&customer(), import("b", &["X1"]), passwords(&["X1"])).await.unwrap();
+    let refused = jobs.scan(&clerk(), &id("X1"), None, None).await.unwrap_err();
+    assert!(matches!(refused, DeskError::Change(ChangeError::Refused(_))), "not shipped: {refused}");
+    let extra = |job: &model::job::Job| job.extra_drives.len();
+    assert_eq!(extra(&jobs.get(&key("a")).await.unwrap().unwrap().job), 1, "so it is still the first job's");
+    jobs.update(&customer(), &key("b"), ship()).await.unwrap();
+    let job = jobs.scan(&clerk(), &id("X1"), None, None).await.unwrap().job;
+    assert_eq!(job.drives[0].state, DriveState::Received);
+    assert_eq!(extra(&jobs.get(&key("a")).await.unwrap().unwrap().job), 0);
+    assert!(house.custody(&key("a")).await.contains(&"oidc:clerk drive.extra-moved X1".to_owned()));
+}
+
+#[tokio::test]
+async fn another_customers_order_does_not_take_an_extra_drive_away() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    arrived(&jobs, "a", &["D1"]).await;
+    jobs.extra_drive(&clerk(), &key("a"), &id("X1"), None).await.unwrap();
+    let other = model::job::JobKey::new("Sub-2", "Group", "b");
+    let new = model::job::NewJob { key: other.clone(), ..import("b", &["X1"]) };
+    jobs.create(&customer(), new, passwords(&["X1"])).await.unwrap();
+    jobs.update(&customer(), &other, ship()).await.unwrap();
+    let refused = jobs.scan(&clerk(), &id("X1"), None, None).await.unwrap_err();
+    assert!(matches!(&refused, DeskError::OtherJob { other, .. } if **other == key("a")), "{refused}");
+    jobs.extra_drive_moved(&clerk(), &key("a"), &id("X1")).await.unwrap();
+    jobs.scan(&clerk(), &id("X1"), None, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_shortfall_needs_a_reason_and_the_customer_is_told() {
     let house = House::new().await;
     let jobs = house.jobs();

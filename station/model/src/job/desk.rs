@@ -112,7 +112,8 @@ impl Turn {
         Ok(())
     }
 
-    /// An export's list is filled by what comes, until the first drive is written.
+    /// An export's list is filled by what comes, until the first drive is written. One that was booked as an extra
+    /// drive before is that no more: it would be waited for in the box a second time.
     fn empty_received(&mut self, drive_id: DriveId, place: Place) -> Result<(), Refusal> {
         if !matches!(self.job.phase(), JobState::Shipping | JobState::Received) {
             return Err(Refusal::UnknownDrive { drive_id });
@@ -120,6 +121,7 @@ impl Turn {
         if self.job.drives.len() >= DRIVES_MAX {
             return Err(Refusal::TooManyDrives { drive_id });
         }
+        self.job.extra_drives.retain(|drive| drive.drive_id != drive_id);
         self.job.drives.push(JobDrive::blank(drive_id, DriveState::Received, place));
         Ok(())
     }
@@ -146,6 +148,18 @@ impl Turn {
         room_for(EventName::ExtraDrive, self.job.extra_drives.len())?;
         self.job.extra_drives.push(ExtraDrive { drive_id, place: Place::Shelf { station, slot } });
         self.answered()
+    }
+
+    /// When nothing else of the job is here, there is nothing left that nobody takes back either.
+    pub(super) fn extra_drive_moved(&mut self, drive_id: &DriveId) -> Result<(), Refusal> {
+        if !self.job.extra_drives.iter().any(|drive| drive.drive_id == *drive_id) {
+            return Err(Refusal::UnknownDrive { drive_id: drive_id.clone() });
+        }
+        self.job.extra_drives.retain(|drive| drive.drive_id != *drive_id);
+        if !self.job.has_anything() {
+            self.forget_undeliverable();
+        }
+        Ok(())
     }
 
     pub(super) fn drive_unsupported(&mut self, drive_id: &DriveId) -> Result<(), Refusal> {

@@ -105,6 +105,11 @@ happenings! {
         /// On which slot.
         slot: Option<String>,
     },
+    /// A drive that came along turned out to be another job's, and is booked there: it goes back with that one.
+    ExtraDriveMoved {
+        /// Which.
+        drive_id: DriveId,
+    },
     /// A drive is of no supported kind and goes back as it is.
     DriveUnsupported {
         /// Which.
@@ -225,6 +230,7 @@ impl Happening {
             Happening::DriveReceived { drive_id, .. }
             | Happening::DriveMissing { drive_id }
             | Happening::ExtraDrive { drive_id, .. }
+            | Happening::ExtraDriveMoved { drive_id }
             | Happening::DriveUnsupported { drive_id }
             | Happening::DriveAssigned { drive_id, .. }
             | Happening::DriveReleased { drive_id, .. }
@@ -295,6 +301,7 @@ impl Happening {
             | Happening::Delete
             | Happening::CustomerAnswered
             | Happening::DriveMissing { .. }
+            | Happening::ExtraDriveMoved { .. }
             | Happening::DriveUnsupported { .. }
             | Happening::DriveResumed { .. }
             | Happening::DrivesDestroyed

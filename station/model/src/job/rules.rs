@@ -43,6 +43,7 @@ pub(super) fn states(event: EventName) -> &'static [JobState] {
         | E::DriveReceived
         | E::DriveMissing
         | E::ExtraDrive
+        | E::ExtraDriveMoved
         | E::DriveHeld
         | E::DriveResumed
         | E::JobFaulted => &[Shipping, Received, Transferring, Packaging],
@@ -69,6 +70,7 @@ pub(super) fn while_faulted(event: EventName) -> bool {
         | E::DriveReceived
         | E::DriveMissing
         | E::ExtraDrive
+        | E::ExtraDriveMoved
         | E::DriveUnsupported
         | E::DriveReleased
         | E::DriveHeld
@@ -139,6 +141,7 @@ pub(super) fn state_advice(event: EventName, state: JobState) -> &'static str {
             | E::DriveReceived
             | E::DriveMissing
             | E::ExtraDrive
+            | E::ExtraDriveMoved
             | E::DriveHeld
             | E::DriveResumed
             | E::JobFaulted,

@@ -2,7 +2,8 @@
 //!
 //! From `Shipping` to `Packaging` the job's state is a function of its drives, so it cannot disagree with
 //! them: [`Job::right_state`]. Spec §4.1 has the arrows; the one that it lacks, back from `Packaging` when a
-//! drive came late (§4.2: "if it comes later, operators set `Received`"), follows from the same function.
+//! drive came late (§4.2: "if it comes later, operators set `Received`"), follows from the same function; so does
+//! the one to `Shipping` when the only drive that came turned out to be another job's.
 
 use super::event::{Action, RunLogs};
 use super::fields::{CopyStatus, JobDrive};

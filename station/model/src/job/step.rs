@@ -128,6 +128,7 @@ impl Turn {
             H::DriveReceived { drive_id, station, slot } => self.drive_received(drive_id, station, slot),
             H::DriveMissing { drive_id } => self.drive_missing(&drive_id),
             H::ExtraDrive { drive_id, station, slot } => self.extra_drive(drive_id, station, slot),
+            H::ExtraDriveMoved { drive_id } => self.extra_drive_moved(&drive_id),
             H::DriveUnsupported { drive_id } => self.drive_unsupported(&drive_id),
             H::DriveAssigned { drive_id, station, bay } => self.drive_assigned(&drive_id, station, bay),
             H::DriveReleased { drive_id, slot } => self.drive_released(&drive_id, slot),

@@ -27,6 +27,7 @@ fn sample(event: EventName, job: &Job) -> Happening {
         E::DriveReceived => received("D2"),
         E::DriveMissing => Happening::DriveMissing { drive_id: id("D2") },
         E::ExtraDrive => extra("X1"),
+        E::ExtraDriveMoved => Happening::ExtraDriveMoved { drive_id: id("X1") },
         E::DriveUnsupported => Happening::DriveUnsupported { drive_id },
         E::DriveAssigned => assigned("D1", "2"),
         E::DriveReleased => Happening::DriveReleased { drive_id, slot: None },

@@ -57,6 +57,7 @@ fn desk() -> impl Strategy<Value = Happening> {
         }),
         serial().prop_map(|drive_id| Happening::DriveMissing { drive_id }),
         serial().prop_map(|drive_id| extra(drive_id.as_str())),
+        serial().prop_map(|drive_id| Happening::ExtraDriveMoved { drive_id }),
         serial().prop_map(|drive_id| Happening::DriveUnsupported { drive_id }),
         (serial(), 1..4_u8).prop_map(|(drive_id, bay)| assigned(drive_id.as_str(), &bay.to_string())),
         serial().prop_map(|drive_id| Happening::DriveReleased { drive_id, slot: None }),
@@ -140,7 +141,8 @@ fn is_arrow(from: JobState, to: JobState) -> bool {
         Shipping => &[Received, Packaging, Closed, Completed, Faulted],
         Received => &[Transferring, Packaging, Faulted],
         Transferring => &[Packaging, Faulted],
-        Packaging => &[Received, Transferring, Completed, Closed, Faulted],
+        // To `Shipping` when the only drive that came was another job's.
+        Packaging => &[Shipping, Received, Transferring, Completed, Closed, Faulted],
         Faulted => &[Shipping, Received, Transferring, Packaging, Closed],
         Completed | Closed => &[],
     };
@@ -178,6 +180,11 @@ fn check_drives(job: &Job) {
         }
     }
     assert!(job.drives.len() <= DRIVES_MAX);
+    let mut ids = std::collections::BTreeSet::new();
+    assert!(
+        job.places().all(|(drive_id, _)| ids.insert(drive_id)),
+        "a drive is the job's own, or an extra one"
+    );
     assert!(job.extra_drives.iter().all(|drive| drive.place.is_here() != job.state.is_over()));
 }
 
@@ -204,6 +211,56 @@ fn check_step(before: &Job, after: &Job) {
     }
 }
 
+/// Whatever happened, the station can bring the job to its end: bays report, the lead decides, the desk packs.
+fn check_way_home(job: &Job) {
+    let mut teller = Teller { job: job.clone(), now: i64::MAX / 2 };
+    if job.state == JobState::Faulted {
+        let to = job.right_state();
+        teller.ok(Happening::JobPutBack { to });
+    }
+    if matches!(teller.state(), JobState::Creating | JobState::Completed | JobState::Closed) {
+        return;
+    }
+    for drive in job.drives.iter().map(|drive| drive.drive_id.clone()) {
+        let _ = teller.tell(Happening::DriveResumed { drive_id: drive.clone() });
+        let found = teller.job.drive(&drive).unwrap();
+        match found.state {
+            DriveState::Specified => drop(teller.ok(Happening::DriveMissing { drive_id: drive })),
+            DriveState::Received if !job.cancel_requested => {
+                teller.ok(Happening::DriveUnsupported { drive_id: drive });
+            }
+            DriveState::Transferring if job.cancel_requested => {
+                teller.ok(Happening::DriveStopped { drive_id: drive });
+            }
+            DriveState::Transferring => {
+                drop(teller.ok(ended(drive.as_str(), DriveStatus::DiskOperationFailed)))
+            }
+            DriveState::Faulted if !job.cancel_requested => {
+                teller.ok(Happening::DrivePutBack { drive_id: drive.clone() });
+                let was_begun = teller.job.drive(&drive).unwrap().state == DriveState::Transferring;
+                teller.ok(match was_begun {
+                    true => ended(drive.as_str(), DriveStatus::DiskOperationFailed),
+                    false => Happening::DriveUnsupported { drive_id: drive },
+                });
+            }
+            _ => {}
+        }
+    }
+    if teller.state() == JobState::Shipping {
+        teller.ok(parcel("T9"));
+        teller.ok(unpacked("T9", Some("why")));
+    }
+    if teller.state() == JobState::Shipping {
+        assert!(!teller.job.places().any(|(_, place)| place.is_here()), "nothing came: {:?}", teller.job);
+        return;
+    }
+    let here: Vec<DriveId> =
+        teller.job.places().filter(|(_, place)| place.is_here()).map(|(id, _)| id.clone()).collect();
+    here.iter().for_each(|drive_id| drop(teller.ok(packed(drive_id.as_str()))));
+    teller.ok(Happening::ReturnBooked(return_package(u32::try_from(here.len()).unwrap())));
+    assert!(teller.state().is_over());
+}
+
 fn run(start: Job, list: Vec<(u8, Happening)>) {
     let mut job = start;
     let mut watcher = Watcher(job.timers.clone());
@@ -228,6 +285,7 @@ fn run(start: Job, list: Vec<(u8, Happening)>) {
             }
         }
     }
+    check_way_home(&job);
 }
 
 proptest! {

@@ -175,6 +175,41 @@ fn an_extra_drive_goes_back_with_the_jobs_own() {
 }
 
 #[test]
+fn an_exports_drive_that_was_booked_as_an_extra_one_by_mistake_is_packed_once() {
+    let mut teller = Teller::of(export());
+    teller.ok(Happening::Ship);
+    teller.ok(parcel("T1"));
+    teller.ok(extra("E1"));
+    teller.received("E1");
+    assert_eq!(teller.job.extra_drives, []);
+    teller.ok(unpacked("T1", None));
+    teller.started("E1", "1").ok(ended("E1", DriveStatus::Completed));
+    teller.packed("E1").ok(Happening::ReturnBooked(return_package(1)));
+    assert_eq!(teller.state(), JobState::Completed);
+}
+
+#[test]
+fn an_extra_drive_that_is_another_jobs_does_not_go_back_with_this_one() {
+    let moved = || Happening::ExtraDriveMoved { drive_id: id("X1") };
+    let mut teller = job_in(JobState::Packaging);
+    teller.ok(extra("X1"));
+    teller.packed("D1").ok(moved());
+    assert!(matches!(teller.refused(moved()), Refusal::UnknownDrive { .. }));
+    teller.ok(Happening::ReturnBooked(return_package(1)));
+    assert!(teller.state().is_over());
+
+    let mut teller = Teller::of(import());
+    teller.ok(Happening::Ship);
+    teller.ok(parcel("T1"));
+    teller.ok(extra("X1"));
+    teller.ok(unpacked("T1", Some("wrong drive in the parcel")));
+    teller.ok(Happening::ReturnImpossible { reason: "no such address".to_owned() });
+    teller.ok(moved());
+    assert_eq!(teller.state(), JobState::Shipping, "nothing of it has come");
+    assert_eq!(teller.timers(), [TimerKind::ShippingOverdue]);
+}
+
+#[test]
 fn a_parcel_with_nothing_but_a_wrong_drive_goes_back() {
     let mut teller = Teller::of(import());
     teller.ok(Happening::Ship);
