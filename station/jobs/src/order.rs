@@ -241,7 +241,10 @@ impl Jobs {
         let encryption_key = update.encryption_key.as_ref().unwrap_or(&found.job.encryption_key);
         let secrets = self.secrets_of(&found, listed, keys, encryption_key).await?;
         let pinned = caller.clone().if_version(caller.if_version.unwrap_or(found.version));
-        let caller = if secrets.is_empty() { caller } else { &pinned };
+        // Only while the job is as it was, wherever keys were looked at: those that it keeps were judged, too.
+        let looked_at_keys =
+            !secrets.is_empty() || update.drives.is_some() || update.encryption_key.is_some();
+        let caller = if looked_at_keys { &pinned } else { caller };
         let work = Work { secrets, custody, events, ..Work::new(caller, key) };
         self.change(&work, |found| {
             let accepted = update.clone().accept(&found.job, &facts).map_err(ChangeError::Invalid)?;

@@ -1,8 +1,9 @@
 //! A ledger that fails at one of its changes, before or after the commit; then the process is started again and
 //! the request repeated. Wherever it fails, the end is the same.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jobs::{ChangeError, Changes, DeskError, Jobs, KeyError};
@@ -11,17 +12,27 @@ use ledger::{
     PlacedDrive, StoredReply,
 };
 use model::DriveId;
-use model::job::{CopyStatus, Happening, Job, JobKey, JobState, RunLogs};
+use model::job::{CopyStatus, Happening, Job, JobKey, JobState, LogLevel, RunLogs, Update};
 use model::status::DriveStatus;
 
 use super::house::*;
 
+type Deed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Passes everything on, but for one change.
 struct Failing {
     inner: Arc<dyn ledger::Jobs>,
+    /// What somebody else does just before the first change.
+    overtaken_by: Mutex<Option<Deed>>,
     /// Changes left until the one that fails.
     left: AtomicUsize,
     after_commit: bool,
+}
+
+impl Failing {
+    fn at(left: usize, after_commit: bool, inner: Arc<dyn ledger::Jobs>) -> Failing {
+        Failing { inner, overtaken_by: Mutex::new(None), left: AtomicUsize::new(left), after_commit }
+    }
 }
 
 fn power_cut() -> ApplyError {
@@ -32,6 +43,10 @@ fn power_cut() -> ApplyError {
 #[async_trait]
 impl ledger::Jobs for Failing {
     async fn apply(&self, change: &Change) -> Result<Applied, ApplyError> {
+        let overtaken_by = self.overtaken_by.lock().unwrap().take();
+        if let Some(deed) = overtaken_by {
+            deed.await;
+        }
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         if left != 0 {
             return self.inner.apply(change).await;
@@ -185,7 +200,7 @@ async fn reports_nothing(jobs: &Jobs, request: Request) -> bool {
 /// The life of a job with a power cut at the `at`-th change; what is left of it, and whether there was one.
 async fn live(at: usize, after_commit: bool) -> (Job, Vec<String>, bool) {
     let house = House::new().await;
-    let failing = Failing { inner: house.ledger.clone(), left: AtomicUsize::new(at), after_commit };
+    let failing = Failing::at(at, after_commit, house.ledger.clone());
     let mut jobs = house.jobs_over(Arc::new(failing));
     let mut was_cut = false;
     for request in LIFE {
@@ -256,7 +271,7 @@ async fn a_timer_whose_change_failed_fires_again() {
     shipped(&house.jobs(), "a", &["D1"]).await;
     house.later(14);
     for after_commit in [false, true] {
-        let failing = Failing { inner: house.ledger.clone(), left: AtomicUsize::new(0), after_commit };
+        let failing = Failing::at(0, after_commit, house.ledger.clone());
         let fired = house.jobs_over(Arc::new(failing)).fire_due_timers().await.unwrap();
         assert_eq!((fired.fired, fired.failed), (0, 1));
     }
@@ -319,4 +334,25 @@ async fn a_job_that_is_cancelled_while_its_drive_is_held_can_go_back_at_once() {
     let cancel = Changes { cancel: true, ..Changes::default() };
     let job = jobs.update(&customer(), &key("a"), cancel).await.unwrap().job;
     assert_eq!(job.state, JobState::Packaging);
+}
+
+#[tokio::test]
+async fn a_list_that_keeps_a_key_is_judged_anew_when_another_list_has_dropped_it() {
+    let house = House::new().await;
+    house.jobs().create(&customer(), import("a", &["D1"]), passwords(&["D1"])).await.unwrap();
+    let list = |serial: &str| Update { drives: Some(import("a", &[serial]).drives), ..Update::default() };
+    let others = house.jobs();
+    let other = Changes { update: list("D2"), keys: passwords(&["D2"]), ..Changes::default() };
+    let overtaken = Failing::at(usize::MAX, false, house.ledger.clone());
+    *overtaken.overtaken_by.lock().unwrap() =
+        Some(Box::pin(async move { drop(others.update(&customer(), &key("a"), other).await.unwrap()) }));
+    let update = Update { log_level: Some(LogLevel::Verbose), ..list("D1") };
+    let changes = Changes { update, ..Changes::default() };
+    let refused =
+        house.jobs_over(Arc::new(overtaken)).update(&customer(), &key("a"), changes).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Invalid(_)), "D1's key is gone, so it must come again: {refused}");
+    let jobs = house.jobs();
+    let released = jobs.bitlocker_keys(&customer(), &key("a")).await.unwrap();
+    assert_eq!(released.len(), 1, "every drive on the list has its key");
+    assert_eq!(released[0].0, id("D2"));
 }
