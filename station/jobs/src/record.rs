@@ -1,13 +1,14 @@
 //! What is written about an event: its custody entry, and what others are told.
 //!
-//! Custody has what was done to a job or a drive, by whom, before and after, and why; progress is not a deed.
+//! Custody has what was done to a job or a drive, by whom, before and after, and why; progress is not a deed. What
+//! is done to several drives at once has an entry of each.
 //! Events have the same names, and besides them notices and what bays are told, so that whoever follows the
 //! outbox (another station too) misses nothing. Neither ever holds a secret, an address or a file's name.
 
 use custody::Draft;
 use ledger::EventDraft;
 use model::DriveId;
-use model::job::{Action, Happening, Job};
+use model::job::{Action, CopyStatus, DriveState, Happening, Job, Place};
 use serde_json::{Value, json};
 
 use crate::Caller;
@@ -90,16 +91,42 @@ fn reason(what: &Happening) -> Option<String> {
 }
 
 impl Deed<'_> {
-    /// The custody entry of an event; none for progress.
-    pub(crate) fn custody(&self, what: &Happening) -> Option<Draft> {
+    /// The custody entries of an event: its own, and one of each drive that it touched; none for progress.
+    pub(crate) fn custody(&self, what: &Happening) -> Vec<Draft> {
         if matches!(what, Happening::DriveProgress { .. }) {
-            return None;
+            return Vec::new();
         }
-        let draft = match what.drive_id() {
+        let own = match what.drive_id() {
             Some(drive_id) => self.of_drive(action_name(what), drive_id),
             None => self.of_job(action_name(what)),
         };
-        Some(Draft { reason: reason(what), ..draft })
+        let touched = self.touched(what).map(|(action, drive_id)| self.of_drive(action, drive_id));
+        let reason = reason(what);
+        std::iter::once(own).chain(touched).map(|draft| Draft { reason: reason.clone(), ..draft }).collect()
+    }
+
+    /// Drives that the event changed and does not name. When the job is deleted, nothing else will tell which
+    /// drives left the house with a parcel, were destroyed, or were declared missing.
+    fn touched<'a>(&'a self, what: &'a Happening) -> impl Iterator<Item = (&'static str, &'a DriveId)> {
+        let ids = self.after.places().map(|(drive_id, _)| drive_id);
+        let is_changed = move |drive_id: &&DriveId| {
+            let before = self.before.and_then(|job| standing(job, drive_id));
+            what.drive_id() != Some(*drive_id) && before.is_some() && before != standing(self.after, drive_id)
+        };
+        ids.filter(is_changed).map(move |drive_id| (self.fate(drive_id), drive_id))
+    }
+
+    fn fate(&self, drive_id: &DriveId) -> &'static str {
+        let drive = self.after.drive(drive_id);
+        match (place_of(self.after, drive_id), drive.map(|drive| drive.state)) {
+            (Some(Place::SentBack), _) => "drive.returned",
+            (Some(Place::Destroyed), _) => "drive.destroyed",
+            (_, Some(DriveState::NeverReceived)) => "drive.missing",
+            _ if drive.is_some_and(|drive| drive.copy_status == Some(CopyStatus::Cancelled)) => {
+                "drive.cancelled"
+            }
+            _ => "drive.changed",
+        }
     }
 
     /// An entry about the job.
@@ -133,8 +160,9 @@ impl Deed<'_> {
 
     /// What others are told of an event and of what follows from it.
     pub(crate) fn events(&self, what: &Happening, actions: &[Action]) -> Vec<EventDraft> {
-        let first = self.event(action_name(what), what.drive_id(), self.body(what));
-        let mut events = vec![first];
+        let one = |action, drive_id| self.event(action, drive_id, self.body(what, drive_id));
+        let mut events = vec![one(action_name(what), what.drive_id())];
+        events.extend(self.touched(what).map(|(action, drive_id)| one(action, Some(drive_id))));
         let state_before = self.before.map(|job| job.state);
         if state_before != Some(self.after.state) {
             let body = json!({ "before": state_before.map(|state| state.as_str()), "after": self.after.state.as_str() });
@@ -155,10 +183,10 @@ impl Deed<'_> {
         }
     }
 
-    fn body(&self, what: &Happening) -> Value {
+    fn body(&self, what: &Happening, drive_id: Option<&DriveId>) -> Value {
         let job = self.after;
         let mut body = json!({ "jobState": job.state.as_str(), "jobPercentComplete": job.percent_complete });
-        if let Some(drive) = what.drive_id().and_then(|drive_id| job.drive(drive_id)) {
+        if let Some(drive) = drive_id.and_then(|drive_id| job.drive(drive_id)) {
             body["driveState"] = json!(drive.state.as_str());
             body["place"] = json!(drive.place.to_string());
             body["percentComplete"] = json!(drive.percent_complete);
@@ -188,7 +216,7 @@ impl Deed<'_> {
     }
 }
 
-fn place_of<'a>(job: &'a Job, drive_id: &DriveId) -> Option<&'a model::job::Place> {
+fn place_of<'a>(job: &'a Job, drive_id: &DriveId) -> Option<&'a Place> {
     job.places().find(|(found, _)| *found == drive_id).map(|(_, place)| place)
 }
 

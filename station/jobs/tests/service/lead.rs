@@ -29,6 +29,7 @@ async fn drives_that_nobody_takes_back_are_destroyed_after_ninety_days_only() {
     let house = House::new().await;
     let jobs = house.jobs();
     arrived(&jobs, "a", &["D1"]).await;
+    jobs.extra_drive(&clerk(), &key("a"), &id("X1"), None).await.unwrap();
     jobs.drive_unsupported(&clerk(), &key("a"), &id("D1")).await.unwrap();
     jobs.return_impossible(&clerk(), &key("a"), "the address does not exist").await.unwrap();
     assert!(jobs.drives_destroyed(&clerk(), &key("a")).await.is_err());
@@ -36,6 +37,10 @@ async fn drives_that_nobody_takes_back_are_destroyed_after_ninety_days_only() {
     jobs.fire_due_timers().await.unwrap();
     let job = jobs.drives_destroyed(&clerk(), &key("a")).await.unwrap().job;
     assert_eq!((job.state, &job.drives[0].place), (JobState::Closed, &Place::Destroyed));
+    let custody = house.custody(&key("a")).await;
+    let last =
+        ["oidc:clerk job.drives-destroyed", "oidc:clerk drive.destroyed D1", "oidc:clerk drive.destroyed X1"];
+    assert_eq!(custody.get(custody.len() - 3..).unwrap(), last, "which drives are no more");
 }
 
 #[tokio::test]

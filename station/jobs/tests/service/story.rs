@@ -34,7 +34,8 @@ async fn an_import_goes_from_the_order_to_the_parcel_back() {
 
     let custody = house.custody(&key("a")).await;
     assert_eq!(custody.first().unwrap(), "token:customer job.created");
-    assert_eq!(custody.last().unwrap(), "oidc:clerk job.returned");
+    let last = ["oidc:clerk job.returned", "oidc:clerk drive.returned D1", "oidc:clerk drive.returned D2"];
+    assert_eq!(custody.get(custody.len() - 3..).unwrap(), last, "which drives left the house");
     assert!(custody.contains(&"service:bays drive.ended D2".to_owned()));
     assert!(!custody.iter().any(|entry| entry.contains("progress")));
     let events = house.ledger.events(0, 1_000).await.unwrap();
@@ -239,6 +240,9 @@ async fn a_shortfall_needs_a_reason_and_the_customer_is_told() {
     assert!(matches!(refused, ChangeError::Refused(Refusal::ShortfallUnexplained { .. })), "{refused}");
     let stored = jobs.unpack(&clerk(), &key("a"), "T-a", Some("empty sleeve".to_owned())).await.unwrap();
     assert_eq!(stored.job.drives[1].state, DriveState::NeverReceived);
+    let last = ["oidc:clerk parcel.unpacked", "oidc:clerk drive.missing D2"];
+    let custody = house.custody(&key("a")).await;
+    assert_eq!(custody.get(custody.len() - 2..).unwrap(), last);
     let events = house.ledger.events(0, 1_000).await.unwrap();
     let notice = Notice::DriveNeverReceived(id("D2"));
     assert!(
