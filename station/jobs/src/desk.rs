@@ -8,10 +8,8 @@ use model::DriveId;
 use model::job::{Event, Happening, Job, JobKey, Parcel, Refusal, ReturnPackage};
 
 use crate::error::known_parcel;
-use crate::{Caller, ChangeError, DeskError, Jobs, LookError, Stored, row};
+use crate::{Caller, ChangeError, DeskError, Jobs, LookError, Stored, parcel, row};
 
-/// When one parcel holds several jobs' drives, their numbers end in -1 to -9 (spec §4.5).
-const SUFFIX_MAX: u32 = 9;
 /// How many drives are read at a time when a bay's occupant is looked for.
 const DRIVES_PAGE: u32 = 500;
 
@@ -36,10 +34,10 @@ pub struct ThreeWay {
 }
 
 impl Jobs {
-    /// Books a parcel in, for every job that expects it.
+    /// Books a parcel in, for every job of this site that expects it.
     ///
     /// # Errors
-    /// When no job does, or it belongs to another site: then nothing is booked.
+    /// When no job does, or only those of another site: then nothing is booked.
     pub async fn receive_package(
         &self,
         caller: &Caller,
@@ -47,9 +45,11 @@ impl Jobs {
         condition: Option<String>,
     ) -> Result<Vec<Arrived>, DeskError> {
         let expected = self.jobs_of_parcel(tracking_number).await?;
-        if let Some(other) = expected.iter().find(|stored| !self.is_own_site(&stored.job)) {
-            let job = Box::new(other.job.key.clone());
-            return Err(DeskError::OtherSite { job, location: other.job.location.clone() });
+        let (expected, others): (Vec<_>, Vec<_>) =
+            expected.into_iter().partition(|stored| self.is_own_site(&stored.job));
+        // A number is what a customer typed: another site's job that has it too says nothing about this parcel.
+        if let (true, Some(other)) = (expected.is_empty(), others.into_iter().next()) {
+            return Err(DeskError::OtherSite { job: Box::new(other.job.key), location: other.job.location });
         }
         let mut arrived = Vec::new();
         let count = expected.len();
@@ -70,9 +70,8 @@ impl Jobs {
 
     /// The active jobs that a parcel belongs to: by its number, or by its number with a suffix.
     async fn jobs_of_parcel(&self, tracking_number: &str) -> Result<Vec<Stored>, DeskError> {
-        let suffixed = (1..=SUFFIX_MAX).map(|n| format!("{tracking_number}-{n}"));
         let mut found: Vec<Stored> = Vec::new();
-        for number in std::iter::once(tracking_number.to_owned()).chain(suffixed) {
+        for number in parcel::numbers(tracking_number) {
             let rows = self.parts.jobs.active_jobs_of_parcel(&number).await.map_err(LookError::Store)?;
             for stored in rows.iter().map(row::read) {
                 let stored = stored?;

@@ -29,6 +29,7 @@ mod error;
 mod lead;
 mod neighbour;
 mod order;
+mod parcel;
 mod record;
 pub mod rewrap;
 mod row;

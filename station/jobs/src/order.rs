@@ -12,7 +12,7 @@ use model::job::{
 
 use crate::secrets::Sealer;
 use crate::service::Work;
-use crate::{Caller, ChangeError, Jobs, LookError, Stored, row};
+use crate::{Caller, ChangeError, Jobs, LookError, Stored, parcel, row};
 
 /// How often a PUT is tried when somebody makes, replaces or deletes the same job at the same time.
 const TRIES_MAX: usize = 4;
@@ -170,11 +170,24 @@ impl Jobs {
             }
         }
         if let Some(package) = package {
-            let others = self.parts.jobs.active_jobs_of_parcel(&package.tracking_number).await;
-            let others = others.map_err(LookError::Store)?;
-            facts.tracking_number_active = others.iter().any(|row| row.key != *key);
+            facts.tracking_number_active = self.is_taken(key, &package.tracking_number).await?;
         }
         Ok(facts)
+    }
+
+    /// Whether another active job has that number; or, of another subscription, one of the same parcel, with a suffix
+    /// or without: the parcel would be booked for both.
+    async fn is_taken(&self, key: &JobKey, number: &str) -> Result<bool, LookError> {
+        for of_parcel in parcel::numbers(&parcel::of_number(number)) {
+            let is_same = parcel::is_same(&of_parcel, number);
+            let rows = self.parts.jobs.active_jobs_of_parcel(&of_parcel).await.map_err(LookError::Store)?;
+            let is_other =
+                |row: &ledger::JobRow| !row.key.subscription.eq_ignore_ascii_case(&key.subscription);
+            if rows.iter().any(|row| row.key != *key && (is_same || is_other(row))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A part of a list, at most `limit` jobs.

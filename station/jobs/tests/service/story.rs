@@ -104,6 +104,60 @@ async fn a_parcel_of_another_site_is_not_booked() {
 }
 
 #[tokio::test]
+async fn another_sites_job_with_that_number_does_not_keep_this_sites_parcel_out() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    for (name, serial, number, location) in
+        [("a", "D1", "777-1", "westus"), ("b", "D2", "777-2", "eastus"), ("c", "D3", "778", "eastus")]
+    {
+        let new = model::job::NewJob {
+            delivery_package: Some(delivery(number)),
+            location: location.to_owned(),
+            ..import(name, &[serial])
+        };
+        jobs.create(&customer(), new, passwords(&[serial])).await.unwrap();
+        jobs.update(&customer(), &key(name), ship()).await.unwrap();
+    }
+    let arrived = jobs.receive_package(&clerk(), "777", None).await.unwrap();
+    assert_eq!(arrived.len(), 1);
+    assert_eq!(arrived[0].stored.job.key, key("a"));
+    assert_eq!(jobs.get(&key("b")).await.unwrap().unwrap().job.parcels, []);
+    let refused = jobs.receive_package(&clerk(), "778", None).await.unwrap_err();
+    assert!(matches!(refused, DeskError::OtherSite { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_number_of_another_subscriptions_parcel_is_taken_with_any_suffix() {
+    let house = House::new().await;
+    let jobs = house.jobs();
+    let order = |subscription: &str, name: &str, number: &str| model::job::NewJob {
+        key: model::job::JobKey::new(subscription, "Group", name),
+        delivery_package: Some(delivery(number)),
+        ..import(name, &[&format!("D-{name}")])
+    };
+    let put = async |new: model::job::NewJob| {
+        let serials = new.drives[0].drive_id.clone();
+        match jobs.create(&customer(), new, passwords(&[&serials])).await {
+            Ok(_) => true,
+            Err(ChangeError::Invalid(problems)) => {
+                assert_eq!(problems[0].target, "properties.deliveryPackage.trackingNumber");
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(put(order("Sub-1", "a", "777")).await);
+    for number in ["777", "777-1", "777-9", "7 77 - 2"] {
+        assert!(!put(order("Sub-2", "b", number)).await, "{number}");
+    }
+    assert!(put(order("sub-1", "c", "777-1")).await, "several jobs of one customer in one parcel");
+    assert!(!put(order("sub-1", "d", "777-1")).await, "but each with its own number");
+    assert!(put(order("Sub-2", "e", "777-10")).await, "that is no suffix");
+    assert!(put(order("Sub-2", "f", "778-1")).await);
+    assert!(!put(order("Sub-1", "g", "778")).await, "the other way round, too");
+}
+
+#[tokio::test]
 async fn a_drive_goes_into_a_bay_only_when_label_device_and_bay_agree() {
     let house = House::new().await;
     let jobs = house.jobs();
