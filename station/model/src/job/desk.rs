@@ -299,7 +299,6 @@ impl Turn {
         for drive in self.job.drives.iter_mut().filter(|drive| drive.place.is_here()) {
             drive.state = DriveState::ShippedBack;
             drive.fault = None;
-            drive.hold = None;
             drive.place = Place::SentBack;
         }
         self.job.extra_drives.iter_mut().for_each(|drive| drive.place = Place::SentBack);
@@ -307,7 +306,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Everything that is here goes, counted, on a known account.
+    /// Everything that is here goes, counted, on a known account; and nothing that somebody holds back.
     fn check_return(&self, package: &ReturnPackage) -> Result<(), Refusal> {
         if self.job.return_shipping.is_none() {
             return Err(Refusal::ReturnShippingMissing);
@@ -321,6 +320,10 @@ impl Turn {
         let missing: Vec<&'static str> = empty.map(|(field, _)| *field).collect();
         if !missing.is_empty() {
             return Err(Refusal::ReturnIncomplete { missing });
+        }
+        let mut here = self.job.drives.iter().filter(|drive| drive.place.is_here());
+        if let Some((drive, hold)) = here.find_map(|drive| Some((drive, drive.hold.as_ref()?))) {
+            return Err(Refusal::Held { drive_id: drive.drive_id.clone(), reason: hold.reason.clone() });
         }
         let (packed, loose): (Vec<_>, Vec<_>) = self
             .job

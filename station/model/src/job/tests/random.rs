@@ -194,6 +194,7 @@ fn check_step(before: &Job, after: &Job) {
     assert!(after.percent_complete >= before.percent_complete && after.percent_complete <= 100);
     for drive in &before.drives {
         let same = after.drive(&drive.drive_id).expect("no drive is lost");
+        assert!(drive.hold.is_none() || same.place != Place::SentBack, "what is held stays: {drive:?}");
         assert!(same.percent_complete >= drive.percent_complete || before.state == JobState::Creating);
         let is_ended = matches!(drive.state, DriveState::Completed | DriveState::CompletedMoreInfo);
         assert!(!is_ended || same.copy_status == drive.copy_status, "an end is never changed");

@@ -310,6 +310,18 @@ fn a_drive_on_hold_stops_and_goes_on_when_it_is_resumed() {
 }
 
 #[test]
+fn a_drive_that_is_held_in_its_box_keeps_the_parcel_here_until_it_is_resumed() {
+    let mut teller = job_in(JobState::Packaging);
+    teller.packed("D1");
+    teller.ok(Happening::DriveHeld { drive_id: id("D1"), reason: "dispute, do not send".to_owned() });
+    let refusal = teller.refused(Happening::ReturnBooked(return_package(1)));
+    assert_eq!(refusal.to_string(), "drive D1 is on hold (dispute, do not send): resume it first");
+    teller.ok(Happening::DriveResumed { drive_id: id("D1") });
+    teller.ok(Happening::ReturnBooked(return_package(1)));
+    assert!(teller.state().is_over());
+}
+
+#[test]
 fn a_drive_pulled_from_one_bay_goes_on_in_another() {
     let mut teller = job_in(JobState::Transferring);
     let stop = Action::StopCopy { drive_id: id("D1") };
