@@ -21,6 +21,9 @@ pub(crate) struct Deed<'a> {
     pub(crate) after: &'a Job,
 }
 
+/// The end of a job and of everything that is known of it but its custody.
+const DELETED: &str = "job.deleted";
+
 /// The event's name in custody and outbox.
 pub(crate) fn action_name(what: &Happening) -> &'static str {
     match what {
@@ -28,7 +31,7 @@ pub(crate) fn action_name(what: &Happening) -> &'static str {
         Happening::Replace(_) => "job.replaced",
         Happening::Ship => "job.shipped",
         Happening::Cancel => "job.cancel-requested",
-        Happening::Delete => "job.deleted",
+        Happening::Delete => DELETED,
         Happening::CustomerAnswered => "job.customer-answered",
         Happening::ParcelReceived { .. } => "parcel.received",
         Happening::ParcelUnpacked { .. } => "parcel.unpacked",
@@ -91,8 +94,9 @@ fn reason(what: &Happening) -> Option<String> {
 }
 
 impl Deed<'_> {
-    /// The custody entries of an event: its own, and one of each drive that it touched; none for progress.
-    pub(crate) fn custody(&self, what: &Happening) -> Vec<Draft> {
+    /// The custody entries of an event: its own, one of each drive that it touched, and one of the job's end when a
+    /// timer ends it; none for progress.
+    pub(crate) fn custody(&self, what: &Happening, actions: &[Action]) -> Vec<Draft> {
         if matches!(what, Happening::DriveProgress { .. }) {
             return Vec::new();
         }
@@ -101,8 +105,18 @@ impl Deed<'_> {
             None => self.of_job(action_name(what)),
         };
         let touched = self.touched(what).map(|(action, drive_id)| self.of_drive(action, drive_id));
+        let gone = self.is_deleted(actions).then(|| Draft { after: None, ..self.of_job(DELETED) });
+        let drafts = match gone {
+            Some(gone) if own.action == DELETED => vec![gone],
+            gone => std::iter::once(own).chain(touched).chain(gone).collect(),
+        };
         let reason = reason(what);
-        std::iter::once(own).chain(touched).map(|draft| Draft { reason: reason.clone(), ..draft }).collect()
+        drafts.into_iter().map(|draft| Draft { reason: reason.clone(), ..draft }).collect()
+    }
+
+    /// Whoever follows the job must forget it, however it came to its end.
+    fn is_deleted(&self, actions: &[Action]) -> bool {
+        actions.contains(&Action::Delete)
     }
 
     /// Drives that the event changed and does not name. When the job is deleted, nothing else will tell which
@@ -169,6 +183,9 @@ impl Deed<'_> {
             events.push(self.event("job.state", None, body));
         }
         events.extend(actions.iter().filter_map(|action| self.told(action)));
+        if self.is_deleted(actions) && events[0].kind != DELETED {
+            events.push(one(DELETED, None));
+        }
         events
     }
 

@@ -102,7 +102,7 @@ impl Turn<'_> {
         if is_new || gives_keys || is_touch(&what) {
             let Turn { caller, at_unix_ms, .. } = *self;
             let deed = Deed { caller, at_unix_ms, before: Some(&before), after: &self.job };
-            self.custody.extend(deed.custody(&what));
+            self.custody.extend(deed.custody(&what, &actions));
             self.events.extend(deed.events(&what, &actions));
         }
         self.actions.extend(actions);
