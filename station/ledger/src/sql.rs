@@ -24,7 +24,7 @@ macro_rules! reading {
                 let $connection = &mut *transaction;
                 $work.await
             };
-            let done: Result<_, $crate::error::Fault> = work.await;
+            let done: Result<_, $crate::error::Fault> = super::in_time(work).await;
             match done {
                 Err(fault) if super::again_reading(&fault, tries).await => tries += 1,
                 done => break done.map_err(|fault| $crate::office::OfficeError { doing: $doing, fault }),
@@ -46,7 +46,7 @@ macro_rules! writing {
                 transaction.commit().await.map_err($crate::error::Fault::of)?;
                 Ok(done)
             };
-            let done: Result<_, $crate::error::Fault> = work.await;
+            let done: Result<_, $crate::error::Fault> = super::in_time(work).await;
             match done {
                 Err(fault) if super::again(&fault, tries).await => tries += 1,
                 done => break done.map_err(|fault| $crate::office::OfficeError { doing: $doing, fault }),

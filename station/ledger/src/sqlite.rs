@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Write-ahead log with `synchronous = FULL`: a commit is an `fsync`, and a power cut loses nothing
-//! that was acknowledged. One connection; writers wait for each other in the process, and up to
-//! `BUSY_TIMEOUT` for other processes.
+//! that was acknowledged. One connection writes; writers wait for each other in the process, and up to
+//! `BUSY_TIMEOUT` for other processes. Two read, each a state that was committed.
 //!
 //! A run holds its drive by an advisory lock of the operating system on the drive's file, not by a
 //! row that expires: the lock goes with the process however it dies, so that a killed ingest can be
@@ -55,8 +55,10 @@ const CACHE_KIB: &str = "-32768";
 #[derive(Debug)]
 pub struct SqliteLedger {
     connection: Mutex<SqliteConnection>,
-    /// Reads the office's tables: what it is asked is answered in milliseconds, whatever the other does.
+    /// Reads the office's tables: what it is asked is answered in milliseconds, whatever the others do.
     office: Mutex<SqliteConnection>,
+    /// Reads what runs have recorded: ten million outcomes take seconds, for which no scan should wait.
+    reader: Mutex<SqliteConnection>,
     locks: Locks,
 }
 
@@ -76,8 +78,12 @@ impl SqliteLedger {
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| failed(Fault::migration(error)))?;
-        let office = options(path).connect().await.map_err(|error| failed(Fault::of(error)))?;
-        Ok(SqliteLedger { connection: Mutex::new(connection), office: Mutex::new(office), locks })
+        let connect = async || {
+            let opened = options(path).connect().await;
+            opened.map(Mutex::new).map_err(|error| failed(Fault::of(error)))
+        };
+        let (office, reader) = (connect().await?, connect().await?);
+        Ok(SqliteLedger { connection: Mutex::new(connection), office, reader, locks })
     }
 
     async fn connection(&self) -> MutexGuard<'_, SqliteConnection> {
@@ -133,12 +139,12 @@ impl Runs for SqliteLedger {
     }
 
     async fn outcomes_present(&self, run: RunNo) -> Result<BlobSet, ReadError> {
-        let read = read::outcomes_present(&mut *self.connection().await, run).await;
+        let read = read::outcomes_present(&mut *self.reader.lock().await, run).await;
         read.map_err(|fault| ReadError { run: Some(run), what: "finished blobs", fault })
     }
 
     async fn pending(&self, run: RunNo) -> Result<Vec<PendingBlob>, ReadError> {
-        let read = read::pending(&mut *self.connection().await, run).await;
+        let read = read::pending(&mut *self.reader.lock().await, run).await;
         read.map_err(|fault| ReadError { run: Some(run), what: "begun blobs", fault })
     }
 
@@ -148,17 +154,17 @@ impl Runs for SqliteLedger {
         from_index: u64,
         limit: u32,
     ) -> Result<Vec<(u64, BlobOutcome)>, ReadError> {
-        let read = read::outcomes(&mut *self.connection().await, run, from_index, limit).await;
+        let read = read::outcomes(&mut *self.reader.lock().await, run, from_index, limit).await;
         read.map_err(|fault| ReadError { run: Some(run), what: "outcomes", fault })
     }
 
     async fn totals(&self, run: RunNo) -> Result<Totals, ReadError> {
-        let read = read::totals(&mut *self.connection().await, run).await;
+        let read = read::totals(&mut *self.reader.lock().await, run).await;
         read.map_err(|fault| ReadError { run: Some(run), what: "totals", fault })
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunSummary>, ReadError> {
-        let read = runs::newest(&mut *self.connection().await, limit).await;
+        let read = runs::newest(&mut *self.reader.lock().await, limit).await;
         read.map_err(|fault| ReadError { run: None, what: "list", fault })
     }
 }

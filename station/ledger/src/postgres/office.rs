@@ -31,6 +31,9 @@ const NEXT_ROW_LOCK: &str = " FOR UPDATE SKIP LOCKED";
 /// drive is being taken: whoever deletes it would wait for the drive, and the claim for the job.
 const DRIVE_LOCK: &str = " FOR UPDATE OF d SKIP LOCKED FOR KEY SHARE OF jobs SKIP LOCKED";
 
+/// How long a transaction may take: longer than any wait for a lock. A server whose host lost its power answers
+/// nothing at all, and TCP says so after a quarter of an hour, or never.
+const TRY_LIMIT: Duration = Duration::from_secs(45);
 /// How often a transaction that was taken back is done again.
 const TRIES_MAX: u32 = 5;
 /// Longer each time, so that two that met do not meet again.
@@ -101,6 +104,12 @@ async fn wait_if(passes: bool, tries: u32) -> bool {
         tokio::time::sleep(TRY_WAIT * (tries + 1)).await;
     }
     does
+}
+
+/// What has not ended by then is a fault; whether it was done is not known.
+async fn in_time<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let ended = tokio::time::timeout(TRY_LIMIT, work).await;
+    ended.unwrap_or_else(|_| Err(Fault::of(sqlx::Error::PoolTimedOut)))
 }
 
 async fn now(connection: &mut Connection) -> Result<i64, Fault> {

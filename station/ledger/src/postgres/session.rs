@@ -12,6 +12,9 @@ pub(super) const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Between two statements of a transaction nothing of ours takes that long.
 const IDLE_MIN: Duration = Duration::from_secs(1);
+/// However long the lease: a station that froze in a transaction may hold a row that all changes wait for, who
+/// give up after [`LOCK_WAIT`].
+const IDLE_MAX: Duration = Duration::from_secs(15);
 /// The oldest server that has all that is used here and is still kept up.
 const VERSION_MIN: i32 = 13_00_00;
 
@@ -31,7 +34,7 @@ pub(super) async fn set(connection: &mut PgConnection, lease: Duration) -> sqlx:
          set_config('idle_in_transaction_session_timeout', $2, false)",
     )
     .bind(milliseconds(LOCK_WAIT))
-    .bind(milliseconds((lease / 2).max(IDLE_MIN)))
+    .bind(milliseconds((lease / 2).clamp(IDLE_MIN, IDLE_MAX)))
     .execute(connection)
     .await
     .map(drop)

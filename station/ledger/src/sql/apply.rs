@@ -24,6 +24,12 @@ pub(super) async fn apply(store: &Store, change: &Change) -> Result<Applied, App
 }
 
 async fn attempt(store: &Store, change: &Change) -> Result<Applied, ApplyError> {
+    super::in_time(async { Ok(once(store, change).await) })
+        .await
+        .unwrap_or_else(|fault| Err(ApplyError::Fault(fault)))
+}
+
+async fn once(store: &Store, change: &Change) -> Result<Applied, ApplyError> {
     let mut held = store.office_writer().await.map_err(ApplyError::Fault)?;
     let mut transaction = super::begin_write(&mut held).await.map_err(ApplyError::Fault)?;
     let applied = steps(&mut transaction, change).await?;

@@ -76,6 +76,11 @@ async fn begin_write(connection: &mut Connection) -> Result<Transaction<'_, Data
     connection.begin_with("BEGIN IMMEDIATE").await.map_err(Fault::of)
 }
 
+/// A file answers, or fails.
+async fn in_time<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    work.await
+}
+
 /// SQLite takes no transaction back by itself.
 #[expect(clippy::unused_async, reason = "PostgreSQL's waits a moment")]
 async fn again(_: &Fault, _: u32) -> bool {
