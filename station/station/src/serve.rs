@@ -165,15 +165,12 @@ impl Station {
         tokio::spawn(stop_on_signals(stop.clone())?);
         let mut stops = stopped.clone();
         let serving = server.run(async move { told_to_stop(&mut stops).await });
-        tokio::pin!(serving, rounds);
-        let ended = tokio::select! {
-            served = &mut serving => served.context("serving"),
-            chain = &mut rounds => chain.context("the rounds died").and_then(|ended| ended.map_err(Into::into)),
-        };
-        stop.send_replace(true);
+        // Each ends in its own order, whichever ended first: a request that was begun gets its answer.
+        let (served, chain) = tokio::join!(and_stop(&stop, serving), and_stop(&stop, rounds));
         bays.await.context("the bays died")?;
         hooks.await.context("the web-hooks' deliveries died")?;
-        ended?;
+        chain.context("the rounds died")??;
+        served.context("serving")?;
         // Nothing is touched any more: what was done leaves the machine signed.
         Ok(rounds::sign(&self.watch).await?)
     }
@@ -229,6 +226,13 @@ impl Station {
             screen,
         })
     }
+}
+
+/// The end of one part of the station is the end of all.
+async fn and_stop<T>(stop: &watch::Sender<bool>, part: impl Future<Output = T>) -> T {
+    let ended = part.await;
+    stop.send_replace(true);
+    ended
 }
 
 fn stop_on_signals(stop: watch::Sender<bool>) -> anyhow::Result<impl Future<Output = ()>> {

@@ -2,6 +2,8 @@
 //! socket, a packed drive in a pretend bay, our endpoint as the storage account.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -278,6 +280,35 @@ fn secrets(drive: &TestDrive, endpoint: &Endpoint) -> Result<Vec<(&'static str, 
     let key = connection.split("AccountKey=").nth(1).and_then(|rest| rest.split(';').next());
     let key = key.context("the connection string has a key")?.as_bytes().to_vec();
     Ok(vec![("the recovery password", password), ("the account's key", key)])
+}
+
+/// A request whose body is still on its way when the station is told to stop.
+#[test]
+fn a_request_that_was_begun_is_answered_when_the_station_stops() -> Result<()> {
+    let house = House::new(Path::new("/nonexistent"))?;
+    let station = house.serve()?;
+    let mut client = UnixStream::connect(house.at("state/station.sock"))?;
+    client.set_read_timeout(Some(STATE_WAIT))?;
+    let body = "{}";
+    write!(
+        client,
+        "POST /v1/custody/verify HTTP/1.1\r\nHost: station\r\nContent-Type: application/json\r\n\
+         Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    )?;
+    let mut answers = BufReader::new(client.try_clone()?);
+    let mut line = String::new();
+    answers.read_line(&mut line)?;
+    ensure!(line.starts_with("HTTP/1.1 100 "), "the station waits for the body: {line:?}");
+    station.terminate()?;
+    until(|| Ok(station.stderr()?.contains("\"stopping\"")))?;
+    client.write_all(body.as_bytes())?;
+    let mut answer = String::new();
+    answers.read_to_string(&mut answer)?;
+    ensure!(answer.contains("HTTP/1.1 ") && answer.ends_with('}'), "{answer:?}");
+    let ended = station.wait()?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    Ok(())
 }
 
 #[test]
