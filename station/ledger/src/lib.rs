@@ -45,7 +45,7 @@ pub use office::{
     JobRow, JobScope, JobWrite, Jobs, Ledger, OfficeError, Outbox, PAGE_ROWS_MAX, PlacedDrive, SealedSecret,
     SecretWrite, Secrets, StoredCheckpoint, StoredReply, Timer, TokenWrite,
 };
-pub use postgres::{PostgresLedger, PostgresOptions};
+pub use postgres::{PostgresLedger, PostgresOptions, StationName};
 pub use record::{BlobOutcome, Intent, PendingBlob, Record, Totals};
 pub use recorder::Recorder;
 pub use run::{Begun, Run, RunEnd, RunKey, RunNo, RunStart, RunState, RunSummary};

@@ -19,6 +19,7 @@
 
 mod keeper;
 mod lease;
+mod name;
 #[allow(clippy::duplicate_mod, reason = "one text for both databases, see crate::sql")]
 mod office;
 mod options;
@@ -38,6 +39,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
+pub use self::name::{NameError, StationName};
 pub use self::options::{PostgresOptions, UrlError};
 
 use self::keeper::Keeper;

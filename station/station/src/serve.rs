@@ -1,11 +1,12 @@
 //! `station serve`: the API, the bays and the rounds of one station, until it is told to stop.
 //!
 //! ```text
-//! config ─▶ ledger, keys ─▶ custody chain verified ─▶ jobs reconciled ─▶ listeners, bays, rounds ─▶ SIGTERM ─▶ all stop
+//! config ─▶ alone ─▶ ledger, keys ─▶ custody chain verified ─▶ jobs reconciled ─▶ listeners, bays, rounds ─▶ SIGTERM ─▶ all stop
 //! ```
 //! Owns the order of starting and stopping and nothing else. Invariant: nothing is answered or touched
 //! before the custody chain was found whole, and nothing that was begun is torn apart when it ends.
 
+pub mod alone;
 pub mod bay;
 pub mod bays;
 pub mod config;
@@ -38,6 +39,7 @@ use proof::verify::DigestPool;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use self::alone::Alone;
 use self::bays::{Crew, Floor, Screen};
 use self::config::Config;
 use self::rounds::Rounds;
@@ -90,7 +92,8 @@ pub async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     }
     keys::harden_process().map_err(Failure::fatal)?;
     state::create(&state).map_err(Failure::fatal)?;
-    let station = Station::open(config, &state).await.map_err(Failure::fatal)?;
+    let alone = Alone::take(&config, &state).await.map_err(Failure::fatal)?;
+    let station = Station::open(config, &state, alone).await.map_err(Failure::fatal)?;
     station.serve().await.map_err(Failure::fatal)?;
     Ok(Exit::Success)
 }
@@ -109,10 +112,11 @@ struct Station {
     jobs: Arc<Jobs>,
     floor: Arc<Floor>,
     state: PathBuf,
+    alone: Alone,
 }
 
 impl Station {
-    async fn open(config: Config, state: &Path) -> anyhow::Result<Station> {
+    async fn open(config: Config, state: &Path, alone: Alone) -> anyhow::Result<Station> {
         let ledger = setup::ledger(&config, state).await.context("opening the ledger")?;
         let vault = setup::vault(&config).await?;
         let watch = setup::watch(&config, state, Arc::clone(&ledger))?;
@@ -133,7 +137,7 @@ impl Station {
         let reconciled = jobs.reconcile().await.context("looking at what was left undone")?;
         tracing::info!(released, ?reconciled, "went on from where the last process ended");
         state::create(&state.join("logs"))?;
-        Ok(Station { config, ledger, vault, watch, jobs, floor, state: state.to_owned() })
+        Ok(Station { config, ledger, vault, watch, jobs, floor, state: state.to_owned(), alone })
     }
 
     async fn serve(self) -> anyhow::Result<()> {
@@ -166,11 +170,16 @@ impl Station {
         let mut stops = stopped.clone();
         let serving = server.run(async move { told_to_stop(&mut stops).await });
         // Each ends in its own order, whichever ended first: a request that was begun gets its answer.
-        let (served, chain) = tokio::join!(and_stop(&stop, serving), and_stop(&stop, rounds));
+        let (served, chain, alone) = tokio::join!(
+            and_stop(&stop, serving),
+            and_stop(&stop, rounds),
+            and_stop(&stop, self.alone.keep(stopped.clone())),
+        );
         bays.await.context("the bays died")?;
         hooks.await.context("the web-hooks' deliveries died")?;
         chain.context("the rounds died")??;
         served.context("serving")?;
+        let _alone = alone?;
         // Nothing is touched any more: what was done leaves the machine signed.
         Ok(rounds::sign(&self.watch).await?)
     }

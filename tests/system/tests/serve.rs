@@ -1,8 +1,9 @@
 //! A whole station: `station serve` as a person starts it, driven with its own command line over its
 //! socket, a packed drive in a pretend bay, our endpoint as the storage account.
 
-use std::fs;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use keys::planted::Planted;
+use ledger::cluster::{Cluster, Sync};
 use rig::endpoint::{Endpoint, EndpointConfig, Fault};
 use rig::pack::{Content, Layout, PackBlob, PackPlan};
 use serde_json::{Value, json};
@@ -280,6 +282,56 @@ fn secrets(drive: &TestDrive, endpoint: &Endpoint) -> Result<Vec<(&'static str, 
     let key = connection.split("AccountKey=").nth(1).and_then(|rest| rest.split(';').next());
     let key = key.context("the connection string has a key")?.as_bytes().to_vec();
     Ok(vec![("the recovery password", password), ("the account's key", key)])
+}
+
+/// What a second `station serve` of this house says; the one that serves goes on.
+fn refused(second: &House, first: &House) -> Result<()> {
+    let ended = run(plain().args(["-v", "serve", "--config"]).arg(second.at("config.toml")))?;
+    ensure!(ended.code == Some(7) && ended.stderr.contains("already"), "{ended:?}");
+    ensure!(!ended.stderr.contains("the custody chain is whole"), "it opened the ledger: {ended:?}");
+    succeeds(&mut first.ask(&["token", "list"]))?;
+    Ok(())
+}
+
+#[test]
+fn a_second_station_on_the_same_state_ends_before_it_touches_the_ledger() -> Result<()> {
+    let house = House::new(Path::new("/nonexistent"))?;
+    let station = house.serve()?;
+    refused(&house, &house)?;
+    station.kill();
+    station.wait()?;
+    // The lock goes with the process, however it dies.
+    house.serve()?.kill();
+    Ok(())
+}
+
+#[test]
+fn a_second_station_of_a_fleet_with_the_same_name_ends_before_it_touches_the_ledger() -> Result<()> {
+    let test = "a_second_station_of_a_fleet_with_the_same_name_ends_before_it_touches_the_ledger";
+    let cluster = match Cluster::start(Sync::On) {
+        Ok(cluster) => cluster,
+        Err(why) => {
+            rig::skipped(test, &why);
+            return Ok(());
+        }
+    };
+    let url =
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(cluster.database());
+    let (first, second) = (House::new(Path::new("/nonexistent"))?, House::new(Path::new("/nonexistent"))?);
+    for house in [&first, &second] {
+        let path = house.at("postgres-url");
+        fs::write(&path, &url)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let mut config = OpenOptions::new().append(true).open(house.at("config.toml"))?;
+        write!(config, "[ledger]\npostgres_url_file = {path:?}\n")?;
+    }
+    let station = first.serve()?;
+    refused(&second, &first)?;
+    station.terminate()?;
+    let ended = station.wait()?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    second.serve()?.kill();
+    Ok(())
 }
 
 /// A request whose body is still on its way when the station is told to stop.

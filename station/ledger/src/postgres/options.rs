@@ -119,7 +119,8 @@ fn is_here(connect: &PgConnectOptions) -> bool {
     connect.get_socket().is_some() || loopback || host == "localhost" || Path::new(host).is_absolute()
 }
 
-fn this_process() -> String {
+/// Which process this is, for people.
+pub(super) fn this_process() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {
         "" => format!("process {}", std::process::id()),

@@ -303,3 +303,80 @@ async fn however_many_ask_a_drive_has_one_holder() {
         timeout(PATIENCE, asking).await.expect("nobody starves").unwrap();
     }
 }
+
+const NAME: &str = "dc1";
+/// The session that has a station's name, which is the only lock of the kind.
+const NAME_HOLDER: &str = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
+     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+async fn end_name_session(options: &PostgresOptions) -> i32 {
+    let mut connection = connect(&options.connect).await.unwrap();
+    let pid: i32 = sqlx::query_scalar(NAME_HOLDER).fetch_one(&mut connection).await.unwrap();
+    let end = sqlx::query("SELECT pg_terminate_backend($1)").bind(pid);
+    end.execute(&mut connection).await.unwrap();
+    pid
+}
+
+#[tokio::test]
+async fn two_stations_of_one_name_exclude_each_other_and_others_do_not() {
+    let Some(options) = scratch("two_stations_of_one_name_exclude_each_other_and_others_do_not").await else {
+        return;
+    };
+    let first = StationName::take(&options, NAME).await.unwrap();
+    let refused = StationName::take(&options, NAME).await.unwrap_err().to_string();
+    let process = format!("process {}", std::process::id());
+    assert!(refused.contains(NAME) && refused.contains(&process), "{refused}");
+    StationName::take(&options, "dc2").await.unwrap();
+    drop(first);
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = StationName::take(&options, NAME).await {
+        assert!(Instant::now() < deadline, "{error}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_whose_session_broke_is_taken_again() {
+    let Some(options) = scratch("a_name_whose_session_broke_is_taken_again").await else { return };
+    let mut name = StationName::take(&options, NAME).await.unwrap();
+    let before = end_name_session(&options).await;
+    let mut connection = connect(&options.connect).await.unwrap();
+    let taken_again = async {
+        loop {
+            let holder: Option<i32> =
+                sqlx::query_scalar(NAME_HOLDER).fetch_optional(&mut connection).await.unwrap();
+            if holder.is_some_and(|pid| pid != before) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        ended = timeout(PATIENCE, taken_again) => ended.expect("it is not taken again"),
+        lost = name.lost() => panic!("{lost}"),
+    }
+    assert!(StationName::take(&options, NAME).await.is_err());
+}
+
+#[tokio::test]
+async fn a_station_is_told_that_another_one_has_its_name() {
+    let Some(options) = scratch("a_station_is_told_that_another_one_has_its_name").await else { return };
+    let mut name = StationName::take(&options, NAME).await.unwrap();
+    let elsewhere = options.connect.clone().application_name("0123456789abcdef process 7 on elsewhere");
+    let mut other = connect(&elsewhere).await.unwrap();
+    let waits = tokio::spawn(async move {
+        let lock = "SELECT pg_advisory_lock(hashtextextended('drayage station dc1', 0))";
+        sqlx::query(lock).execute(&mut other).await.unwrap();
+        other
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let mut connection = connect(&options.connect).await.unwrap();
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap() == 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    end_name_session(&options).await;
+    let lost = timeout(PATIENCE, name.lost()).await.expect("it is not told").to_string();
+    assert!(lost.contains("process 7 on elsewhere"), "{lost}");
+    drop(waits.await.unwrap());
+}

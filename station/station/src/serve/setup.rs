@@ -21,23 +21,30 @@ use super::config::Config;
 /// Longest file with a database's URL.
 const URL_BYTES_MAX: usize = 4 << 10;
 
+/// How to reach the fleet's database; none for a station that keeps its jobs itself.
+///
+/// # Errors
+/// When the file with its URL is not private, or holds none.
+pub fn postgres(config: &Config) -> anyhow::Result<Option<PostgresOptions>> {
+    let Some(path) = &config.ledger.postgres_url_file else { return Ok(None) };
+    let text = private_file::read(path, Keeper::Ourselves).context("ledger.postgres_url_file")?;
+    anyhow::ensure!(text.len() <= URL_BYTES_MAX, "{} is longer than any URL", path.display());
+    let url = std::str::from_utf8(&text).with_context(|| format!("{} is not text", path.display()))?;
+    let options =
+        PostgresOptions::parse(url.trim()).with_context(|| format!("the URL in {}", path.display()))?;
+    let lease = Duration::from_secs(config.transfer.lease_seconds.into());
+    Ok(Some(options.lease(lease).holder(&config.name)))
+}
+
 /// Opens where jobs are kept.
 ///
 /// # Errors
 /// When it cannot be reached, is damaged, or was written by a newer version.
 pub async fn ledger(config: &Config, state: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
-    let Some(path) = &config.ledger.postgres_url_file else {
-        return Ok(Arc::new(SqliteLedger::open(&state.join("ledger.sqlite")).await?));
-    };
-    let text = private_file::read(path, Keeper::Ourselves).context("ledger.postgres_url_file")?;
-    anyhow::ensure!(text.len() <= URL_BYTES_MAX, "{} is longer than any URL", path.display());
-    let url = std::str::from_utf8(&text).with_context(|| format!("{} is not text", path.display()))?;
-    let lease = Duration::from_secs(config.transfer.lease_seconds.into());
-    let options = PostgresOptions::parse(url.trim())
-        .with_context(|| format!("the URL in {}", path.display()))?
-        .lease(lease)
-        .holder(&config.name);
-    Ok(Arc::new(PostgresLedger::open(&options).await?))
+    match postgres(config)? {
+        Some(options) => Ok(Arc::new(PostgresLedger::open(&options).await?)),
+        None => Ok(Arc::new(SqliteLedger::open(&state.join("ledger.sqlite")).await?)),
+    }
 }
 
 /// Loads the master keys.
