@@ -5,7 +5,7 @@
 //! meanwhile, and one that cannot be wrapped anew stays as it was and is named, so an old key may be
 //! retired exactly when a walk left nothing.
 
-use keys::{Malformed, OpenError, Purpose, Sealed, Vault};
+use keys::{KeyId, Malformed, OpenError, Purpose, Sealed, Vault};
 use ledger::{OfficeError, SealedSecret, Secrets};
 
 /// Secrets read at once; each is under a kilobyte.
@@ -72,6 +72,24 @@ pub async fn rewrap(ledger: &(impl Secrets + ?Sized), vault: &Vault) -> Result<R
     }
 }
 
+/// The names of what is sealed under this master key: it may be retired when there are none.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub async fn sealed_under(
+    ledger: &(impl Secrets + ?Sized),
+    master_key_id: KeyId,
+) -> Result<Vec<String>, OfficeError> {
+    let (id, mut names, mut after) = (master_key_id.to_string(), Vec::new(), None::<String>);
+    loop {
+        // No key has an empty id, so this walks over all of them.
+        let page = ledger.secrets_to_rewrap("", after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(names) };
+        after = Some(last.name.clone());
+        names.extend(page.into_iter().filter(|secret| secret.master_key_id == id).map(|secret| secret.name));
+    }
+}
+
 fn anew(vault: &Vault, secret: &SealedSecret) -> Result<Sealed, LeftBecause> {
     let purpose: Purpose = serde_json::from_str(&secret.name).map_err(LeftBecause::Name)?;
     let sealed = Sealed::from_bytes(&secret.sealed).map_err(LeftBecause::Malformed)?;
@@ -120,8 +138,10 @@ mod tests {
     async fn after_a_walk_nothing_is_under_the_old_key_and_everything_opens() {
         let folder = tempfile::tempdir().unwrap();
         let (ledger, vault, old) = rotated(folder.path(), 205).await;
+        assert_eq!(sealed_under(&ledger, old.parse().unwrap()).await.unwrap().len(), 205);
         let walk = rewrap(&ledger, &vault).await.unwrap();
         assert_eq!((walk.count, walk.left.len()), (205, 0));
+        assert!(sealed_under(&ledger, old.parse().unwrap()).await.unwrap().is_empty());
         KeyFile::retire(&folder.path().join("master-key"), old.parse().unwrap()).unwrap();
         vault.reload().await.unwrap();
         for number in [0, 99, 100, 204] {
@@ -147,6 +167,7 @@ mod tests {
         let walk = rewrap(&ledger, &vault).await.unwrap();
         assert_eq!(walk.count, 1);
         assert_eq!(walk.left.len(), 3);
+        assert_eq!(sealed_under(&ledger, old.parse().unwrap()).await.unwrap().len(), 3);
         for left in &walk.left {
             let is_right = match left.why {
                 LeftBecause::Name(_) => left.name == "no purpose",

@@ -321,8 +321,29 @@ impl KeyFile {
         put_in_front(path, wrapped(vault, key).await?)
     }
 
-    /// Takes a key out. What is still sealed under it can never be opened again, so ask
-    /// [`crate::Vault::needs_rewrap`] of every sealed secret first.
+    /// Puts a fresh key behind the others: it opens, and does not seal. Stations that share a ledger all
+    /// need it before one of them seals with it.
+    ///
+    /// # Errors
+    /// As [`KeyFile::add`].
+    pub fn add_behind(path: &Path) -> Result<KeyId, KeyFileChangeError> {
+        put(path, usize::MAX, Line::Plain(MasterKey::of(Key::random())))
+    }
+
+    /// Puts a key of the file in front: it seals from the next reload on.
+    ///
+    /// # Errors
+    /// When it is not there, or the file cannot be changed.
+    pub fn put_first(path: &Path, id: KeyId) -> Result<(), KeyFileChangeError> {
+        let mut lines = lines_of(path)?;
+        let index = lines.iter().position(|line| line.id() == id).ok_or(KeyFileChangeError::Unknown(id))?;
+        let line = lines.remove(index);
+        lines.insert(0, line);
+        private_file::replace(path, text_of(&lines).as_bytes()).map_err(KeyFileChangeError::File)
+    }
+
+    /// Takes a key out. What is still sealed under it can never be opened again, so look at every
+    /// sealed secret first.
     ///
     /// # Errors
     /// When it is not there, or is the one that seals, or the file cannot be changed.
@@ -344,12 +365,16 @@ fn create(path: &Path, line: Line) -> Result<KeyId, KeyFileChangeError> {
 }
 
 fn put_in_front(path: &Path, line: Line) -> Result<KeyId, KeyFileChangeError> {
+    put(path, 0, line)
+}
+
+fn put(path: &Path, index: usize, line: Line) -> Result<KeyId, KeyFileChangeError> {
     let mut lines = lines_of(path)?;
     if lines.len() == KEYS_MAX {
         return Err(KeyFileChangeError::Content(KeyFileError::TooMany));
     }
     let id = line.id();
-    lines.insert(0, line);
+    lines.insert(index.min(lines.len()), line);
     private_file::replace(path, text_of(&lines).as_bytes()).map_err(KeyFileChangeError::File)?;
     Ok(id)
 }

@@ -1,12 +1,14 @@
 //! `station keys …`: the master key file, made and rotated while the station runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use keys::{KeyFile, KeyId};
 use model::Exit;
 
 use crate::exit::Failure;
+use crate::serve::setup;
 
 /// `station keys`.
 #[derive(Debug, Args)]
@@ -33,21 +35,38 @@ enum KeysCommand {
     Add {
         /// The file.
         file: PathBuf,
+        /// Put it behind the others instead, where it only opens: stations that share a ledger all need
+        /// it before one of them seals with it.
+        #[arg(long)]
+        behind: bool,
     },
-    /// Take an old key out, once the station says that nothing is sealed under it any more.
+    /// Put a key of the file in front: a running station seals everything anew under it at SIGHUP.
+    First {
+        /// The file.
+        file: PathBuf,
+        /// The key's id.
+        id: KeyId,
+    },
+    /// Take an old key out; refused while anything in the ledger is sealed under it.
     Retire {
         /// The file.
         file: PathBuf,
         /// The key's id.
-        id: String,
+        id: KeyId,
+        /// The station's configuration, which says where the ledger is.
+        #[arg(long, value_name = "FILE", env = "DRAYAGE_CONFIG", default_value = "/etc/drayage/config.toml")]
+        config: PathBuf,
     },
 }
+
+/// Names of secrets that a refusal lists; the rest is a number.
+const NAMED_MAX: usize = 10;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the file is not private, no key file, or cannot be written.
-pub fn run(arguments: &KeysArguments) -> Result<Exit, Failure> {
+/// When the file is not private, no key file, or cannot be written; when a key is still needed.
+pub async fn run(arguments: &KeysArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         KeysCommand::New { file } => {
             let id = KeyFile::generate(file).map_err(Failure::usage)?;
@@ -59,16 +78,43 @@ pub fn run(arguments: &KeysArguments) -> Result<Exit, Failure> {
                 println!("{id}");
             }
         }
-        KeysCommand::Add { file } => {
+        KeysCommand::Add { file, behind: false } => {
             println!("{}", KeyFile::add(file).map_err(Failure::usage)?);
+            eprintln!("{SIGHUP_NEXT}");
+        }
+        KeysCommand::Add { file, behind: true } => {
+            println!("{}", KeyFile::add_behind(file).map_err(Failure::usage)?);
             eprintln!(
-                "station: send the running station SIGHUP; it says when all is sealed under the new key"
+                "station: give this file to every station of the fleet and send each SIGHUP, then `keys first`"
             );
         }
-        KeysCommand::Retire { file, id } => {
-            let id: KeyId = id.parse().map_err(Failure::usage)?;
-            KeyFile::retire(file, id).map_err(Failure::usage)?;
+        KeysCommand::First { file, id } => {
+            KeyFile::put_first(file, *id).map_err(Failure::usage)?;
+            eprintln!("{SIGHUP_NEXT}");
+        }
+        KeysCommand::Retire { file, id, config } => {
+            is_free(*id, config).await?;
+            KeyFile::retire(file, *id).map_err(Failure::usage)?;
         }
     }
     Ok(Exit::Success)
+}
+
+const SIGHUP_NEXT: &str =
+    "station: send the running station SIGHUP; it says what is left under an older key, or that nothing is";
+
+/// Refuses while anything in the ledger is sealed under the key.
+async fn is_free(id: KeyId, config: &Path) -> Result<(), Failure> {
+    let ledger = setup::ledger_there(config).await.map_err(Failure::usage)?;
+    let names = jobs::rewrap::sealed_under(&*ledger, id).await.map_err(Failure::fatal)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.iter().take(NAMED_MAX).for_each(|name| eprintln!("station: {name} is sealed under {id}"));
+    let cause = anyhow!(
+        "{} secrets in the ledger are sealed under {id} and would be lost with it: have the station seal them \
+         anew first, with another key in front and SIGHUP; it says why it left one",
+        names.len()
+    );
+    Err(Failure { exit: Exit::Retryable, cause })
 }

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             Command::Custody(arguments) => remote::custody::run(arguments).await,
             Command::Account(arguments) => remote::account::run(arguments).await,
             Command::Token(arguments) => remote::token::run(arguments).await,
-            Command::Keys(arguments) => keys::run(&arguments),
+            Command::Keys(arguments) => keys::run(&arguments).await,
         }
     });
     match ended {

@@ -244,8 +244,20 @@ impl Running {
     /// # Errors
     /// When there is no shell to send it with.
     pub fn terminate(&self) -> Result<()> {
+        self.signal("TERM")
+    }
+
+    /// Sends it SIGHUP.
+    ///
+    /// # Errors
+    /// When there is no shell to send it with.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal("HUP")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
         let id = self.child().id();
-        Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().context("starting sh")?;
+        Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().context("starting sh")?;
         Ok(())
     }
 

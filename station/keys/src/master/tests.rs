@@ -26,6 +26,19 @@ fn a_file_lists_keys_and_comments_and_the_first_seals() {
 }
 
 #[test]
+fn a_key_behind_the_others_only_opens_until_it_is_put_in_front() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("keys");
+    let first = KeyFile::generate(&path).unwrap();
+    let behind = KeyFile::add_behind(&path).unwrap();
+    assert!(matches!(KeyFile::retire(&path, first), Err(KeyFileChangeError::Sealing(_))));
+    KeyFile::put_first(&path, behind).unwrap();
+    assert!(matches!(KeyFile::retire(&path, behind), Err(KeyFileChangeError::Sealing(_))));
+    assert!(matches!(KeyFile::put_first(&path, KeyId([0; 16])), Err(KeyFileChangeError::Unknown(_))));
+    KeyFile::retire(&path, first).unwrap();
+}
+
+#[test]
 fn a_key_line_is_checked_against_its_id() {
     let lines = parse(ZERO.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     let by_hand = ZERO.split_whitespace().step_by(2).collect::<Vec<_>>().join(" ");

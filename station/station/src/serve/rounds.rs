@@ -4,13 +4,14 @@
 //! the next round tries again; only a custody chain that is broken ends the station, because nothing
 //! that it did from then on could be proven.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobs::Jobs;
-use jobs::rewrap::rewrap;
+use jobs::rewrap::{Rewrapped, rewrap};
 use jobs::watch::{Watch, WatchError};
-use keys::Vault;
+use keys::{KeyId, Vault};
 use ledger::Ledger;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -56,7 +57,9 @@ impl Rounds {
         let mut checkpoints = interval(self.checkpoint_every);
         timers.set_missed_tick_behavior(MissedTickBehavior::Delay);
         checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.reseal().await;
+        if let Some(said) = self.reseal().await.filter(|_| self.vault.key_ids().len() > 1) {
+            eprintln!("station: {said}");
+        }
         let mut verified_on = day_of(now_unix_ms(), self.verify_at_hour);
         loop {
             tokio::select! {
@@ -91,7 +94,10 @@ impl Rounds {
             Ok(ids) => {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 tracing::info!(?ids, "took the master keys anew");
-                self.reseal().await;
+                // Whoever rotates waits for this, whatever the log shows.
+                if let Some(said) = self.reseal().await {
+                    eprintln!("station: {said}");
+                }
             }
             Err(error) => {
                 tracing::error!(
@@ -102,11 +108,21 @@ impl Rounds {
         }
     }
 
-    async fn reseal(&self) {
+    /// Seals everything under the first master key; what whoever rotates has to know.
+    async fn reseal(&self) -> Option<String> {
         match rewrap(&*self.ledger, &self.vault).await {
-            Ok(walk) => tracing::info!(?walk, "secrets are sealed under the first master key"),
+            Ok(walk) => {
+                for left in &walk.left {
+                    tracing::warn!(
+                        error = left as &dyn std::error::Error,
+                        "a secret is not sealed anew: do not retire its key"
+                    );
+                }
+                Some(said_of(&walk, &self.vault.key_ids()))
+            }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "secrets were not sealed anew")
+                tracing::error!(error = &error as &dyn std::error::Error, "secrets were not sealed anew");
+                None
             }
         }
     }
@@ -118,6 +134,23 @@ impl Rounds {
                 Ok(())
             }
             Err(error) => judge(error),
+        }
+    }
+}
+
+/// What a walk came to, for whoever is about to retire a key.
+fn said_of(walk: &Rewrapped, keys: &[KeyId]) -> String {
+    let listed = |ids: BTreeSet<String>| ids.into_iter().collect::<Vec<_>>().join(", ");
+    let left = listed(walk.left.iter().map(|left| left.master_key_id.clone()).collect());
+    if !left.is_empty() {
+        let count = walk.left.len();
+        return format!("{count} secrets could not be sealed anew; do not retire {left}: the log says why");
+    }
+    let Some((first, older)) = keys.split_first() else { return "there is no master key".to_owned() };
+    match listed(older.iter().map(ToString::to_string).collect()) {
+        older if older.is_empty() => format!("every secret is sealed under the master key {first}"),
+        older => {
+            format!("every secret is sealed under the master key {first}; nothing is left under {older}")
         }
     }
 }
@@ -161,7 +194,26 @@ fn day_of(unix_ms: i64, hour: u8) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use jobs::rewrap::{Left, LeftBecause};
+    use keys::OpenError;
+
     use super::*;
+
+    #[test]
+    fn whoever_rotates_is_told_which_keys_are_still_needed() {
+        let [new, old] = [KeyId([1; 16]), KeyId([2; 16])];
+        let whole = Rewrapped::default();
+        assert!(said_of(&whole, &[new, old]).ends_with(&format!("nothing is left under {old}")));
+        assert!(!said_of(&whole, &[new]).contains("left"));
+        let left = |number: u8| Left {
+            name: format!("{number}"),
+            master_key_id: old.to_string(),
+            why: LeftBecause::Refused(OpenError::UnknownMasterKey { id: old }),
+        };
+        let partly = Rewrapped { count: 7, left: vec![left(1), left(2)] };
+        let said = said_of(&partly, &[new, old]);
+        assert!(said.starts_with("2 secrets") && said.contains(&format!("do not retire {old}:")), "{said}");
+    }
 
     #[test]
     fn a_night_ends_at_its_hour() {

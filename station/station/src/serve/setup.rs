@@ -16,8 +16,11 @@ use keys::private_file::{self, Keeper};
 use keys::{KeySource, Sources, Vault};
 use ledger::{Ledger, PostgresLedger, PostgresOptions, SqliteLedger};
 
-use super::config::Config;
+use super::config::{self, Config};
+use crate::state;
 
+/// In the state folder.
+const LEDGER_FILE: &str = "ledger.sqlite";
 /// Longest file with a database's URL.
 const URL_BYTES_MAX: usize = 4 << 10;
 
@@ -43,8 +46,21 @@ pub fn postgres(config: &Config) -> anyhow::Result<Option<PostgresOptions>> {
 pub async fn ledger(config: &Config, state: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
     match postgres(config)? {
         Some(options) => Ok(Arc::new(PostgresLedger::open(&options).await?)),
-        None => Ok(Arc::new(SqliteLedger::open(&state.join("ledger.sqlite")).await?)),
+        None => Ok(Arc::new(SqliteLedger::open(&state.join(LEDGER_FILE)).await?)),
     }
+}
+
+/// Opens the ledger of a station that has served already, for a command that asks it or changes it.
+///
+/// # Errors
+/// As [`ledger`], and when there is none yet: a new one would answer that nothing is in it.
+pub async fn ledger_there(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
+    let config = config::load(path)?;
+    let state = state::folder(config.state.as_deref())?;
+    let file = state.join(LEDGER_FILE);
+    let is_there = config.ledger.postgres_url_file.is_some() || file.exists();
+    anyhow::ensure!(is_there, "there is no ledger {}; does {} say `state`?", file.display(), path.display());
+    ledger(&config, &state).await.context("opening the ledger")
 }
 
 /// Loads the master keys.
