@@ -6,11 +6,13 @@
 //! Invariant: nothing is signed but what follows, entry by entry, from what was verified before. So a
 //! chain that was rewritten or cut off is noticed before the station vouches for it, not only at night.
 //! Checkpoints are looked for in the ledger and in the folders off the machine: whoever writes the
-//! whole database anew has the latter against him. What the entries mean is not looked at here.
+//! whole database anew has the latter against him. A folder that is out of reach keeps the station from
+//! starting, and is told from then on; it gets what it lacks when it is back. No file is touched while the
+//! chain is held. What the entries mean is not looked at here.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+mod folder;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use custody::{
@@ -18,12 +20,14 @@ use custody::{
 };
 use ledger::{Ledger, OfficeError, StoredCheckpoint};
 use model::Class;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use self::folder::FolderError;
+
+use self::folder::Folder;
 
 /// Rows that are fetched at once.
 const PAGE_ROWS: u32 = 500;
-/// Longest file of checkpoints that is read: at one a quarter of an hour, eighty years.
-const CHECKPOINTS_BYTES_MAX: u64 = 1 << 30;
 
 /// What the watch needs.
 pub struct Parts {
@@ -42,17 +46,9 @@ pub struct Parts {
 /// Watches one chain.
 pub struct Watch {
     parts: Parts,
+    folders: Vec<Folder>,
     /// What has been verified, to go on from; none before the first time.
     standing: Mutex<Option<Verifier>>,
-}
-
-/// A checkpoint that was signed and is in the ledger.
-#[derive(Debug)]
-pub struct Signed {
-    /// What was signed.
-    pub checkpoint: Checkpoint,
-    /// Folders that did not take it; the next checkpoint covers what this one does.
-    pub not_sent: Vec<FolderError>,
 }
 
 /// The chain could not be verified, or is not what was written.
@@ -95,21 +91,11 @@ impl WatchError {
     }
 }
 
-/// A folder off the machine that is not there, or refuses.
-#[derive(Debug, thiserror::Error)]
-#[error("the checkpoints in {}", path.display())]
-pub struct FolderError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    #[source]
-    pub source: io::Error,
-}
-
 impl Watch {
     /// Nothing is verified yet.
     pub fn new(parts: Parts) -> Watch {
-        Watch { parts, standing: Mutex::new(None) }
+        let folders = parts.folders.iter().map(|folder| Folder::new(folder, &parts.chain)).collect();
+        Watch { parts, folders, standing: Mutex::new(None) }
     }
 
     /// The chain's name.
@@ -125,24 +111,30 @@ impl Watch {
     /// Verifies the whole chain, from its first entry to the ledger's head, against every checkpoint.
     ///
     /// # Errors
-    /// See [`WatchError`].
+    /// See [`WatchError`]; also when a folder cannot be read, whose witness would be missing.
     pub async fn verify(&self) -> Result<Verified, WatchError> {
-        let mut standing = self.standing.lock().await;
-        let (verifier, verified) = self.whole().await?;
-        *standing = Some(verifier);
-        Ok(verified)
+        let (sent, mut unread) = self.sent_checkpoints().await?;
+        match unread.pop() {
+            Some(error) => Err(error.into()),
+            None => self.hold_against(sent).await,
+        }
+    }
+
+    /// The same against what can be read, for a station that runs: also the folders that cannot be.
+    ///
+    /// # Errors
+    /// See [`WatchError`].
+    pub async fn verify_again(&self) -> Result<(Verified, Vec<FolderError>), WatchError> {
+        let (sent, unread) = self.sent_checkpoints().await?;
+        Ok((self.hold_against(sent).await?, unread))
     }
 
     /// Verifies what is new and signs the chain's end; `None` when nothing is new since the last one.
     ///
     /// # Errors
     /// See [`WatchError`]; then nothing was signed.
-    pub async fn checkpoint(&self, now_unix_ms: i64) -> Result<Option<Signed>, WatchError> {
-        let mut standing = self.standing.lock().await;
-        let verifier = match standing.take() {
-            Some(verifier) => verifier,
-            None => self.whole().await?.0,
-        };
+    pub async fn checkpoint(&self, now_unix_ms: i64) -> Result<Option<Checkpoint>, WatchError> {
+        let (mut standing, verifier) = self.verified().await?;
         let head = self.ledger_head().await?;
         *standing = Some(self.read_to(verifier, &head).await?);
         let last = self.parts.ledger.last_checkpoint(self.chain()).await?.map_or(0, |last| last.no);
@@ -153,25 +145,71 @@ impl Watch {
             return Ok(None);
         }
         let checkpoint = self.parts.signing_key.checkpoint(&head, now_unix_ms);
-        let text = checkpoint.to_text();
         let stored = StoredCheckpoint {
             chain: checkpoint.chain.clone(),
             no: checkpoint.no,
             at_unix_ms: checkpoint.at_unix_ms,
-            text: text.clone(),
+            text: checkpoint.to_text(),
         };
         self.parts.ledger.save_checkpoint(&stored).await?;
-        let sent =
-            self.files().map(|path| append(&path, &text).map_err(|source| FolderError { path, source }));
-        Ok(Some(Signed { not_sent: sent.filter_map(Result::err).collect(), checkpoint }))
+        Ok(Some(checkpoint))
+    }
+
+    /// Sends every folder the checkpoints that it lacks, also those that it refused before, and says which folders
+    /// did not take them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or a file that comes back holds a checkpoint that does not count.
+    pub async fn send_off(&self) -> Result<Vec<FolderError>, WatchError> {
+        let mut not_sent = Vec::new();
+        for folder in &self.folders {
+            match self.send_to(folder).await {
+                Ok(()) => {}
+                Err(WatchError::Folder(error)) => not_sent.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(not_sent)
+    }
+
+    async fn send_to(&self, folder: &Folder) -> Result<(), WatchError> {
+        let mut covered = match folder.covers().await? {
+            Some(no) => no,
+            None => {
+                folder.read(&self.parts.public_keys, false).await?;
+                folder.covers().await?.unwrap_or(0)
+            }
+        };
+        loop {
+            let page = self.parts.ledger.checkpoints(self.chain(), covered, PAGE_ROWS).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            covered = last.no;
+            folder.append(page.into_iter().map(|stored| (stored.no, stored.text)).collect()).await?;
+        }
+    }
+
+    /// What was verified so far, to go on from; the whole chain if nothing was.
+    async fn verified(&self) -> Result<(MutexGuard<'_, Option<Verifier>>, Verifier), WatchError> {
+        loop {
+            let mut standing = self.standing.lock().await;
+            if let Some(verifier) = standing.take() {
+                return Ok((standing, verifier));
+            }
+            drop(standing);
+            self.verify().await?;
+        }
     }
 
     /// The whole chain up to the ledger's head; what comes after that head is the next time's.
-    async fn whole(&self) -> Result<(Verifier, Verified), WatchError> {
+    async fn hold_against(&self, mut checkpoints: Vec<TrustedCheckpoint>) -> Result<Verified, WatchError> {
+        let mut standing = self.standing.lock().await;
+        checkpoints.extend(self.stored_checkpoints().await?);
         let head = self.ledger_head().await?;
-        let verifier = self.read_to(self.verifier().await?, &head).await?;
+        let verifier = Verifier::new(&self.parts.chain, checkpoints).map_err(|broken| self.broken(broken))?;
+        let verifier = self.read_to(verifier, &head).await?;
         let verified = verifier.clone().finish(&head).map_err(|broken| self.broken(broken))?;
-        Ok((verifier, verified))
+        *standing = Some(verifier);
+        Ok(verified)
     }
 
     async fn ledger_head(&self) -> Result<Head, WatchError> {
@@ -180,13 +218,19 @@ impl Watch {
         Ok(ours.unwrap_or_else(|| Head::start(&self.parts.chain)))
     }
 
-    /// At the chain's start, with every checkpoint that there is.
-    async fn verifier(&self) -> Result<Verifier, WatchError> {
-        let mut checkpoints = self.stored_checkpoints().await?;
-        for path in self.files() {
-            checkpoints.extend(self.sent_checkpoints(path)?);
+    /// Those in the folders, and the folders that could not be read.
+    async fn sent_checkpoints(&self) -> Result<(Vec<TrustedCheckpoint>, Vec<FolderError>), WatchError> {
+        // Asked first: what is signed meanwhile may be in a folder already.
+        let is_new = self.parts.ledger.last_checkpoint(self.chain()).await?.is_none();
+        let (mut sent, mut unread) = (Vec::new(), Vec::new());
+        for folder in &self.folders {
+            match folder.read(&self.parts.public_keys, is_new).await {
+                Ok(found) => sent.extend(found),
+                Err(WatchError::Folder(error)) => unread.push(error),
+                Err(error) => return Err(error),
+            }
         }
-        Verifier::new(&self.parts.chain, checkpoints).map_err(|broken| self.broken(broken))
+        Ok((sent, unread))
     }
 
     async fn stored_checkpoints(&self) -> Result<Vec<TrustedCheckpoint>, WatchError> {
@@ -196,36 +240,13 @@ impl Watch {
             let Some(last) = page.last() else { return Ok(trusted) };
             above_no = last.no;
             let text: Vec<&str> = page.iter().map(|checkpoint| checkpoint.text.as_str()).collect();
-            trusted.extend(self.trust(&text.join("\n"), "the ledger")?);
+            trusted.extend(self.trust(&text.join("\n"))?);
         }
     }
 
-    /// Those in one file; a folder that has none yet has none.
-    fn sent_checkpoints(&self, path: PathBuf) -> Result<Vec<TrustedCheckpoint>, WatchError> {
-        match read_bounded(&path) {
-            Ok(file) => self.trust_sent(&file, &path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(FolderError { path, source }.into()),
-        }
-    }
-
-    fn trust_sent(&self, file: &[u8], path: &Path) -> Result<Vec<TrustedCheckpoint>, WatchError> {
-        let sent = custody::sent_checkpoints_of(file, &self.parts.public_keys)
-            .map_err(|source| WatchError::Checkpoint { place: path.display().to_string(), source })?;
-        if let Some(first) = sent.torn.first() {
-            tracing::error!(
-                path = %path.display(),
-                lines = sent.torn.len(),
-                first = first as &dyn std::error::Error,
-                "what is no checkpoint stands among the checkpoints and was passed over"
-            );
-        }
-        Ok(sent.trusted)
-    }
-
-    fn trust(&self, text: &str, place: &str) -> Result<Vec<TrustedCheckpoint>, WatchError> {
+    fn trust(&self, text: &str) -> Result<Vec<TrustedCheckpoint>, WatchError> {
         custody::checkpoints_of(text, &self.parts.public_keys)
-            .map_err(|source| WatchError::Checkpoint { place: place.to_owned(), source })
+            .map_err(|source| WatchError::Checkpoint { place: "the ledger".to_owned(), source })
     }
 
     /// Reads on from where the verifier is, up to the head's entry.
@@ -261,37 +282,6 @@ impl Watch {
     fn broken(&self, broken: Broken) -> WatchError {
         WatchError::Broken { chain: self.parts.chain.clone(), broken }
     }
-
-    fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let name = format!("{}.checkpoints", self.parts.chain);
-        self.parts.folders.iter().map(move |folder| folder.join(&name))
-    }
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if std::fs::metadata(path)?.len() > CHECKPOINTS_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than any file of checkpoints"));
-    }
-    std::fs::read(path)
-}
-
-/// Only ever longer: a folder may be on a medium that cannot be written over. Behind a line that was torn
-/// off comes its end first, else this one would be lost with it.
-fn append(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let before = if ends_in_a_line(&mut file)? { "" } else { "\n" };
-    file.write_all(format!("{before}{line}\n").as_bytes())?;
-    file.sync_all()
-}
-
-fn ends_in_a_line(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
-        return Ok(true);
-    }
-    let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
 }
 
 #[cfg(test)]

@@ -351,7 +351,7 @@ async fn sign_now(desk: &Desk) -> Result<TrustedCheckpoint, Refused> {
     let signer = parts.custody.signer.as_ref().ok_or_else(no_key)?;
     let signed = signer.watch.checkpoint(desk.now()).await.map_err(not_signed)?;
     let checkpoint = match signed {
-        Some(signed) => signed.checkpoint,
+        Some(checkpoint) => checkpoint,
         // Nothing is new since the last one.
         None => {
             let last = desk.ledger().last_checkpoint(&parts.station).await?;

@@ -128,9 +128,15 @@ impl Rounds {
     }
 
     async fn verify(&self) -> Result<(), ChainLost> {
-        match self.watch.verify().await {
-            Ok(verified) => {
+        match self.watch.verify_again().await {
+            Ok((verified, unread)) => {
                 tracing::info!(entries = verified.head.no, "the custody chain is whole");
+                for error in &unread {
+                    tracing::error!(
+                        error = error as &dyn std::error::Error,
+                        "the custody chain could not be held against checkpoints off the machine"
+                    );
+                }
                 Ok(())
             }
             Err(error) => judge(error),
@@ -155,23 +161,26 @@ fn said_of(walk: &Rewrapped, keys: &[KeyId]) -> String {
     }
 }
 
-/// Signs what is new on the chain, once it was verified, and sends it off the machine.
+/// Signs what is new on the chain, once it was verified, and sends off the machine what is not there yet.
 ///
 /// # Errors
 /// When the chain is broken.
 pub async fn sign(watch: &Watch) -> Result<(), ChainLost> {
     match watch.checkpoint(now_unix_ms()).await {
-        Ok(Some(signed)) => {
-            tracing::info!(no = signed.checkpoint.no, "custody checkpoint signed");
-            for error in &signed.not_sent {
+        Ok(Some(checkpoint)) => tracing::info!(no = checkpoint.no, "custody checkpoint signed"),
+        Ok(None) => {}
+        Err(error) => return judge(error),
+    }
+    match watch.send_off().await {
+        Ok(not_sent) => {
+            for error in &not_sent {
                 tracing::error!(
                     error = error as &dyn std::error::Error,
-                    "a checkpoint did not leave the machine"
+                    "checkpoints did not leave the machine"
                 );
             }
             Ok(())
         }
-        Ok(None) => Ok(()),
         Err(error) => judge(error),
     }
 }
