@@ -154,9 +154,9 @@ fn the_handbooks_commands_make_a_signing_key_and_its_public_line() {
         });
     let output = Command::new("sh").args(["-euc", &script]).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-    let secret = std::fs::read(folder.path().join("custody-key")).unwrap();
+    let secret = std::fs::read(folder.path().join("custody.key")).unwrap();
     let key = SigningKey::from_text(&secret).unwrap_or_else(|error| panic!("{error}"));
-    let line = String::from_utf8(output.stdout).unwrap();
+    let line = std::fs::read_to_string(folder.path().join("custody.pub")).unwrap();
     assert_eq!(line.trim(), key.public(Some(1_767_225_600_000)).to_string());
     assert!(PublicKeys::from_text(&line).is_ok());
 }

@@ -9,6 +9,7 @@
 pub mod alone;
 pub mod bay;
 pub mod bays;
+pub mod check;
 pub mod config;
 pub mod rounds;
 pub mod run;
@@ -52,7 +53,7 @@ pub struct ServeArguments {
     /// The configuration.
     #[arg(long, value_name = "FILE", env = "DRAYAGE_CONFIG", default_value = "/etc/drayage/config.toml")]
     config: PathBuf,
-    /// Only say what is wrong with the configuration.
+    /// Only say what is wrong with the configuration and the files that it names. Run it as the station's user.
     #[arg(long)]
     check: bool,
 }
@@ -81,7 +82,11 @@ pub async fn run(arguments: ServeArguments) -> Result<Exit, Failure> {
     if config.server.local.is_none() {
         config.server.local = Some(local_socket(&state));
     }
-    let problems = config.problems();
+    let mut problems = config.problems();
+    problems.extend(check::problems(&config, &state));
+    if arguments.check {
+        problems.extend(check::folder_problems(&config));
+    }
     if !problems.is_empty() {
         problems.iter().for_each(|problem| eprintln!("station: {}: {problem}", arguments.config.display()));
         return Ok(Exit::Usage);

@@ -428,6 +428,26 @@ fn what_is_wrong_with_the_configuration_is_said_all_at_once() -> Result<()> {
     for problem in ["name:", "bays[1].name:", "bays[1].device:", "locations:"] {
         ensure!(ended.stderr.contains(problem), "{problem} is not named: {}", ended.stderr);
     }
+    let named = "[keys]\nfile = \"/nonexistent/master.key\"\n[ledger]\npostgres_url_file = \"/nonexistent/url\"\n\
+         [custody]\nsigning_key = \"/nonexistent/custody.key\"\ncheckpoint_folders = [\"/nonexistent\"]\n\
+         [transfer]\nca_file = \"/nonexistent/ca.pem\"\n";
+    fs::write(&path, format!("name = \"station-1\"\n{named}"))?;
+    let ended = run(plain().args(["serve", "--check", "--config"]).arg(&path))?;
+    ensure!(ended.code == Some(2), "{ended:?}");
+    for key in [
+        "keys.file:",
+        "ledger.postgres_url_file:",
+        "custody.signing_key:",
+        "custody.checkpoint_folders:",
+        "transfer.ca_file:",
+    ] {
+        ensure!(ended.stderr.contains(key), "{key} is not named: {}", ended.stderr);
+    }
+    fs::write(&path, "name = \"station-1\"\n")?;
+    let mut check = plain();
+    check.env("DRAYAGE_LEDGER_URL", "postgres:///drayage").args(["serve", "--check", "--config"]).arg(&path);
+    let ended = run(&mut check)?;
+    ensure!(ended.stderr.contains("DRAYAGE_LEDGER_URL is set"), "{ended:?}");
     fs::write(&path, "name = \"station-1\"\nspelt_wrong = 1\n")?;
     let ended = run(plain().args(["serve", "--check", "--config"]).arg(&path))?;
     ensure!(ended.code == Some(2) && ended.stderr.contains("spelt_wrong"), "{ended:?}");

@@ -103,11 +103,13 @@ pub fn custody_keys(config: &Config, state: &Path, watch: Arc<Watch>) -> anyhow:
     Ok(Keys::new(Some(Signer { watch, key }), &text)?)
 }
 
-fn signing_path(config: &Config, state: &Path) -> PathBuf {
+/// The file of the key that signs checkpoints.
+pub fn signing_path(config: &Config, state: &Path) -> PathBuf {
     config.custody.signing_key.clone().unwrap_or_else(|| state.join("custody.key"))
 }
 
-fn public_path(config: &Config, state: &Path) -> PathBuf {
+/// The file of the public keys of all times.
+pub fn public_path(config: &Config, state: &Path) -> PathBuf {
     signing_path(config, state).with_extension("pub")
 }
 
