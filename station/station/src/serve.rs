@@ -29,7 +29,7 @@ use api::events::Feed;
 use api::people::{Doorkeeper, Role, Tokens};
 use api::server::config::Local;
 use api::server::{Server, Surface};
-use api::webhook::{Deliveries, Guard, Post, Settings};
+use api::webhook::{Deliveries, Post, Settings};
 use clap::Args;
 use jobs::watch::Watch;
 use jobs::{Jobs, Parts};
@@ -194,10 +194,12 @@ impl Station {
     }
 
     fn deliveries(&self) -> anyhow::Result<Deliveries> {
+        let guard = self.config.webhooks.guard();
+        let guard = guard.map_err(|problems| anyhow::anyhow!(problems.join("; ")))?;
         Ok(Deliveries {
             ledger: Arc::clone(&self.ledger),
             vault: Arc::clone(&self.vault),
-            post: Post::new(Guard::new([]))?,
+            post: Post::new(guard)?,
             settings: Settings::default(),
             clock: api::people::system_clock(),
             every: EVENTS_EVERY,

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use api::webhook::{Guard, Network};
 use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
@@ -36,6 +37,9 @@ pub struct Config {
     /// Listeners, who may talk to it, limits.
     #[serde(default)]
     pub server: api::server::config::Config,
+    /// Where events may be sent.
+    #[serde(default)]
+    pub webhooks: WebHooksConfig,
     /// The places that take drives, this one first.
     #[serde(default)]
     pub locations: Vec<api::arm::locations::Location>,
@@ -103,6 +107,32 @@ impl Default for TransferConfig {
     }
 }
 
+/// Where events may be sent beside everybody's addresses.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebHooksConfig {
+    /// Networks in the house that have receivers: `10.1.0.0/16`, `fd00::/8`, or one address.
+    #[serde(default)]
+    pub allowed_networks: Vec<String>,
+}
+
+impl WebHooksConfig {
+    /// The guard of what is sent.
+    ///
+    /// # Errors
+    /// Every text that is no network, with its key.
+    pub fn guard(&self) -> Result<Guard, Vec<String>> {
+        let (mut networks, mut problems) = (Vec::<Network>::new(), Vec::new());
+        for (index, text) in self.allowed_networks.iter().enumerate() {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => problems.push(format!("webhooks.allowed_networks[{index}]: {error}")),
+            }
+        }
+        if problems.is_empty() { Ok(Guard::new(networks)) } else { Err(problems) }
+    }
+}
+
 /// A bay.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,6 +196,7 @@ impl Config {
             problems.push("transfer.lease_seconds: 5 to 3600".to_owned());
         }
         problems.extend(self.server.problems().iter().map(ToString::to_string));
+        problems.extend(self.webhooks.guard().err().into_iter().flatten());
         problems
     }
 
@@ -222,7 +253,7 @@ mod tests {
     fn all_problems_are_found_at_once() {
         let bays =
             "[[bays]]\nname = \"B 1\"\ndevice = \"/dev/a\"\n[[bays]]\nname = \"B 1\"\ndevice = \"/dev/a\"\n";
-        let config = loaded(&format!("name = \"\"\n{bays}[transfer]\nlease_seconds = 1")).unwrap();
+        let config = loaded(&format!("name = \"\"\n{bays}[transfer]\nlease_seconds = 1\n[webhooks]\nallowed_networks = [\"::1\", \"home\"]")).unwrap();
         let problems = config.problems().join("\n");
         for key in [
             "name:",
@@ -231,6 +262,7 @@ mod tests {
             "bays[1].device:",
             "locations:",
             "transfer.lease_seconds:",
+            "webhooks.allowed_networks[1]:",
         ] {
             assert!(problems.contains(key), "{key} is missing in\n{problems}");
         }
