@@ -160,7 +160,9 @@ async fn keep(bay: Bay, crew: Arc<Crew>, mut stop: watch::Receiver<bool>) {
                     crew.screen.trouble(&bay.name, fault.doing(), &text);
                     said = text;
                 }
-                if let Fault::Run { drive_id, source, .. } = &fault {
+                if let Fault::Run { drive_id, source, .. } = &fault
+                    && !source.is_held()
+                {
                     failed_runs += 1;
                     if failed_runs >= FAILED_RUNS_MAX {
                         crew.give_up(&bay, drive_id, failed_runs, source).await;
@@ -197,10 +199,11 @@ enum Fault {
 }
 
 impl Fault {
-    /// A drive that somebody has to scan waits; the rest is a fault.
+    /// A drive that somebody has to scan waits, and one that another station has not let go; the rest is a fault.
     fn doing(&self) -> Doing {
         match self {
             Fault::Unknown { .. } | Fault::Elsewhere { .. } => Doing::Waiting,
+            Fault::Run { source, .. } if source.is_held() => Doing::Waiting,
             Fault::Look(_)
             | Fault::Jobs { .. }
             | Fault::Claim { .. }
@@ -214,6 +217,7 @@ impl Fault {
             Fault::Look(_) | Fault::Unknown { .. } | Fault::Elsewhere { .. } => LOOK_EVERY,
             // Whoever puts it in again, anywhere, should not have to wait.
             Fault::Run { source: RunError::DriveLost(_), .. } => LOOK_EVERY,
+            Fault::Run { source, .. } if source.is_held() => LOOK_EVERY,
             Fault::Jobs { .. } | Fault::Claim { .. } | Fault::Run { .. } | Fault::Panicked(_) => {
                 REST_AFTER_FAULT * (1 << failed_runs.saturating_sub(1).min(FAILED_RUNS_MAX))
             }
@@ -245,7 +249,7 @@ impl Crew {
         if self.left_behind(bay, &stored.job, &drive_id).await? {
             return Ok(());
         }
-        let lease = Duration::from_secs(self.transfer.lease_seconds.into());
+        let lease = self.transfer.claim();
         let failed = |source| Fault::Claim { drive_id: drive_id.clone(), source };
         let claimed =
             self.ledger.claim_this_drive(self.jobs.station(), &drive_id, lease).await.map_err(failed)?;

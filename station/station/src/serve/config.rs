@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api::webhook::{Guard, Network};
 use config::{Environment, File, FileFormat};
@@ -97,8 +98,19 @@ pub struct TransferConfig {
     pub buffer_mib: u32,
     /// PEM file of certificate authorities to trust at storage endpoints beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// Seconds for which this station holds a drive before another one may take it.
+    /// Seconds for which this station's work on a drive counts without word from it; another one may take the drive
+    /// a third later.
     pub lease_seconds: u32,
+}
+
+impl TransferConfig {
+    /// How long a claim of a drive lasts without being renewed.
+    ///
+    /// A third longer than the lease of its run in the ledger, and renewed every `lease_seconds / 3` as that is: so
+    /// whoever may take the claim of a station that died finds the run free, too, and releases no key in vain.
+    pub fn claim(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.into()) * 4 / 3
+    }
 }
 
 impl Default for TransferConfig {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use api::desk::accounts::NotOpened;
 use azure::{Account, AccountConfig, Credential, Endpoint};
 use jobs::{Caller, ChangeError, KeyError};
-use ledger::{Claim, ClaimError};
+use ledger::{BeginError, Claim, ClaimError};
 use manifest::{HeaderHash, JobEntry};
 use model::Class;
 use model::drive::{Phase, Suspension};
@@ -76,6 +76,11 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// Whether the drive's run is another station's still: it ends by itself, with that station's lease.
+    pub fn is_held(&self) -> bool {
+        matches!(self, RunError::Ingest(IngestError::Begin(BeginError::Held { .. })))
+    }
+
     /// Whether the drive's story is somebody else's to tell now.
     fn is_anothers(&self) -> bool {
         matches!(

@@ -16,6 +16,8 @@ use transfer::progress::{LimitedBy, Progress};
 use super::super::told_to_stop;
 use super::Run;
 
+/// Renewals in the time for which a claim lasts: as often as the lease of its run, which is a third shorter.
+const RENEWALS: u32 = 4;
 /// Between two reports of progress to the job.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -35,7 +37,7 @@ impl Run<'_> {
         mut station_stops: watch::Receiver<bool>,
         mut drive_stops: watch::Receiver<bool>,
     ) -> ClaimError {
-        let mut renewals = interval(self.lease / 3);
+        let mut renewals = interval(self.lease / RENEWALS);
         let mut reports = interval(REPORT_EVERY);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
