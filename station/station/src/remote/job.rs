@@ -32,6 +32,31 @@ pub struct JobArguments {
     command: JobCommand,
 }
 
+/// A parcel that was given to a carrier.
+#[derive(Debug, Args)]
+struct ParcelArguments {
+    /// Who carries it.
+    #[arg(long, value_name = "NAME")]
+    carrier: String,
+    /// Under which number.
+    #[arg(long, value_name = "NUMBER")]
+    tracking: String,
+    /// How many drives are in it.
+    #[arg(long, value_name = "N")]
+    drives: u32,
+    /// When it was sent, as 2026/03/01.
+    #[arg(long, value_name = "DATE")]
+    date: String,
+}
+
+impl ParcelArguments {
+    /// As both APIs have it.
+    fn package(&self) -> Value {
+        let ParcelArguments { carrier, tracking, drives, date } = self;
+        json!({"carrierName": carrier, "trackingNumber": tracking, "driveCount": drives, "shipDate": date})
+    }
+}
+
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
 enum JobCommand {
@@ -50,22 +75,19 @@ enum JobCommand {
         #[arg(long, value_name = "FILE")]
         from: PathBuf,
     },
-    /// Say that the drives are on their way.
+    /// Say that the customer's drives are on their way.
     Ship {
         /// The job's name.
         name: String,
-        /// Who carries them.
-        #[arg(long, value_name = "NAME")]
-        carrier: String,
-        /// Under which number.
-        #[arg(long, value_name = "NUMBER")]
-        tracking: String,
-        /// How many drives are in the parcel.
-        #[arg(long, value_name = "N")]
-        drives: u32,
-        /// When they were sent, as 2026/03/01.
-        #[arg(long, value_name = "DATE")]
-        date: String,
+        #[command(flatten)]
+        parcel: ParcelArguments,
+    },
+    /// Say that the box with all the job's drives went back to the customer, which ends the job.
+    SendBack {
+        /// The job's name.
+        name: String,
+        #[command(flatten)]
+        parcel: ParcelArguments,
     },
     /// Ask for the job to end without (more) copying; its drives come back as they are.
     Cancel {
@@ -100,11 +122,17 @@ pub async fn run(arguments: JobArguments) -> Result<Exit, Failure> {
             let job = station.ask(at(arguments.job(name)?, Method::PUT, Some(read_body(from)?))).await?;
             station.show(&job, print_job);
         }
-        JobCommand::Ship { name, carrier, tracking, drives, date } => {
-            let package = json!({"carrierName": carrier, "trackingNumber": tracking, "driveCount": drives, "shipDate": date});
-            let change = json!({"properties": {"state": "Shipping", "deliveryPackage": package}});
+        JobCommand::Ship { name, parcel } => {
+            let change = json!({"properties": {"state": "Shipping", "deliveryPackage": parcel.package()}});
             let job = station.ask(at(arguments.job(name)?, Method::PATCH, Some(change))).await?;
             station.show(&job, print_job);
+        }
+        JobCommand::SendBack { name, parcel } => {
+            let (subscription, group) = (arguments.subscription()?, arguments.resource_group()?);
+            let path =
+                format!("/v1/jobs/{}/{}/{}/ship", segment(subscription), segment(group), segment(name));
+            let job = station.ask(Request::post(path, parcel.package())).await?;
+            station.show(&job, |_| println!("{name} went back; the job is over"));
         }
         JobCommand::Cancel { name } => {
             let change = json!({"properties": {"cancelRequested": true}});
@@ -130,10 +158,13 @@ impl JobArguments {
         self.subscription.as_deref().ok_or_else(missing)
     }
 
-    fn job(&self, name: &str) -> Result<String, Failure> {
+    fn resource_group(&self) -> Result<&str, Failure> {
         let missing = || Failure::usage(anyhow::anyhow!("which resource group? give --resource-group NAME"));
-        let group = self.resource_group.as_deref().ok_or_else(missing)?;
-        Ok(jobs_path(self.subscription()?, Some(group)) + "/" + &segment(name))
+        self.resource_group.as_deref().ok_or_else(missing)
+    }
+
+    fn job(&self, name: &str) -> Result<String, Failure> {
+        Ok(jobs_path(self.subscription()?, Some(self.resource_group()?)) + "/" + &segment(name))
     }
 }
 
