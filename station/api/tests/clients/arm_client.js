@@ -5,7 +5,7 @@
 //
 // CLIENT_FILE is @azure/arm-storageimportexport's entry, which speaks 2021-01-01 unless told otherwise. The client
 // sends a bearer token only over https; NODE_EXTRA_CA_CERTS names the authority that the server's certificate is of.
-// Asserts nothing: arm_clients.rs compares what is printed here and by arm_client.py.
+// Asserts nothing: `check` in mod.rs compares what is printed here and by arm_client.py.
 
 const [clientFile, baseUrl, token, subscription, version, account] = process.argv.slice(2);
 const { StorageImportExport } = require(clientFile);

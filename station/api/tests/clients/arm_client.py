@@ -3,7 +3,7 @@
 arm_client.py BASE_URL CA_FILE TOKEN SUBSCRIPTION API_VERSION STORAGE_ACCOUNT_ID
 
 The client is azure-mgmt-storageimportexport: it speaks 2016-11-01, another version can be set on its operations.
-Asserts nothing: arm_clients.rs compares what is printed here and by arm_client.js.
+Asserts nothing: `check` in mod.rs compares what is printed here and by arm_client.js.
 """
 
 import json
