@@ -73,11 +73,14 @@ impl Planted {
 
     /// The first place of any form in these bytes.
     pub fn find(&self, bytes: &[u8]) -> Option<Found> {
-        let place = |(form, needle): &(Form, Vec<u8>)| {
-            let at = bytes.windows(needle.len()).position(|window| window == needle.as_slice())?;
+        // One pass, which looks closer only where a form may begin: what is searched may be a process's memory.
+        let mut by_first_byte: [Vec<&(Form, Vec<u8>)>; 256] = std::array::from_fn(|_| Vec::new());
+        self.0.iter().for_each(|form| by_first_byte[usize::from(form.1[0])].push(form));
+        bytes.iter().enumerate().find_map(|(at, byte)| {
+            let mut forms = by_first_byte[usize::from(*byte)].iter();
+            let (form, _) = forms.find(|(_, needle)| bytes[at..].starts_with(needle))?;
             Some(Found { form: *form, at })
-        };
-        self.0.iter().filter_map(place).min_by_key(|found| found.at)
+        })
     }
 }
 
