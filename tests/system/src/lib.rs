@@ -7,7 +7,10 @@
 
 pub mod azurite;
 pub mod drives;
+pub mod house;
+pub mod http;
 pub mod logs;
+pub mod memory;
 pub mod others;
 pub mod packing;
 pub mod program;

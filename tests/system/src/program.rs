@@ -144,25 +144,33 @@ impl Desk {
         command
     }
 
-    /// The four logs by what kind they are: their names without what differs from run to run.
+    /// The logs of its runs, see [`logs_in`].
     ///
     /// # Errors
-    /// When they cannot be read, or two are of a kind: that would be two runs' logs.
+    /// As [`logs_in`].
     pub fn logs(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let mut logs = Vec::new();
-        for path in files(&self.logs_dir())? {
-            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            let kinds = ["_error.xml", "_verbose.xml", "_CopyLog_", "_VerboseLog_"];
-            let kind = kinds.into_iter().find(|kind| name.contains(kind));
-            let kind = kind.with_context(|| format!("{name} is no log"))?;
-            logs.push((kind.to_owned(), fs::read(&path)?));
-        }
-        logs.sort();
-        if logs.windows(2).any(|two| two[0].0 == two[1].0) {
-            bail!("two logs of a kind: {:?}", files(&self.logs_dir())?);
-        }
-        Ok(logs)
+        logs_in(&self.logs_dir())
     }
+}
+
+/// The four logs by what kind they are: their names without what differs from run to run.
+///
+/// # Errors
+/// When they cannot be read, or two are of a kind: that would be two runs' logs.
+pub fn logs_in(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut logs = Vec::new();
+    for path in files(folder)? {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let kinds = ["_error.xml", "_verbose.xml", "_CopyLog_", "_VerboseLog_"];
+        let kind = kinds.into_iter().find(|kind| name.contains(kind));
+        let kind = kind.with_context(|| format!("{name} is no log"))?;
+        logs.push((kind.to_owned(), fs::read(&path)?));
+    }
+    logs.sort();
+    if logs.windows(2).any(|two| two[0].0 == two[1].0) {
+        bail!("two logs of a kind: {:?}", files(folder)?);
+    }
+    Ok(logs)
 }
 
 /// The station without any argument, and without what this machine's environment would add.
@@ -220,6 +228,16 @@ struct Inner {
     output: TempDir,
 }
 
+/// A test that fails leaves no station behind.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // It may have ended long ago.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
 impl Running {
     /// Starts it; what it says goes to files, so that it never waits for a reader.
     ///
@@ -231,6 +249,11 @@ impl Running {
         let child =
             command.stdout(file("out")?).stderr(file("err")?).spawn().context("starting the program")?;
         Ok(Running(Arc::new(Inner { child: Mutex::new(child), output })))
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child().id()
     }
 
     /// Ends it with SIGKILL, this instant.
