@@ -87,6 +87,8 @@ pub enum Refusal {
     Unauthenticated,
     /// The caller's roles do not allow it.
     Forbidden,
+    /// The caller is limited to a scope, and this is about the whole station.
+    Narrowed,
     /// There is nothing under this path.
     NotFound,
     /// The path has other methods.
@@ -120,6 +122,12 @@ impl Refusal {
                 "AuthorizationFailed",
                 "forbidden",
                 "The caller's roles do not allow this operation.",
+            ),
+            Self::Narrowed => (
+                StatusCode::FORBIDDEN,
+                "AuthorizationFailed",
+                "out-of-scope",
+                "The caller is limited to a scope, and this operation is about the whole station.",
             ),
             Self::NotFound => {
                 (StatusCode::NOT_FOUND, "ResourceNotFound", "not-found", "There is nothing under this path.")
@@ -195,6 +203,7 @@ pub fn denied(denied: &Denied, path: &str) -> Response {
     match denied {
         Denied::Unauthenticated => Refusal::Unauthenticated.answer(path),
         Denied::Forbidden(_) => Refusal::Forbidden.answer(path),
+        Denied::Narrowed(_) => Refusal::Narrowed.answer(path),
     }
 }
 

@@ -44,7 +44,7 @@ impl Jobs {
         tracking_number: &str,
         condition: Option<String>,
     ) -> Result<Vec<Arrived>, DeskError> {
-        let expected = self.jobs_of_parcel(tracking_number).await?;
+        let expected = self.jobs_of_parcel(caller, tracking_number).await?;
         let (expected, others): (Vec<_>, Vec<_>) =
             expected.into_iter().partition(|stored| self.is_own_site(&stored.job));
         // A number is what a customer typed: another site's job that has it too says nothing about this parcel.
@@ -68,14 +68,20 @@ impl Jobs {
         Ok(arrived)
     }
 
-    /// The active jobs that a parcel belongs to: by its number, or by its number with a suffix.
-    async fn jobs_of_parcel(&self, tracking_number: &str) -> Result<Vec<Stored>, DeskError> {
+    /// The active jobs that a parcel belongs to and the caller may know of: by its number, or by its number with a
+    /// suffix.
+    async fn jobs_of_parcel(
+        &self,
+        caller: &Caller,
+        tracking_number: &str,
+    ) -> Result<Vec<Stored>, DeskError> {
         let mut found: Vec<Stored> = Vec::new();
         for number in parcel::numbers(tracking_number) {
             let rows = self.parts.jobs.active_jobs_of_parcel(&number).await.map_err(LookError::Store)?;
             for stored in rows.iter().map(row::read) {
                 let stored = stored?;
-                if !found.iter().any(|known| known.job.key == stored.job.key) {
+                let is_known = found.iter().any(|known| known.job.key == stored.job.key);
+                if !is_known && caller.sees(&stored.job.key) {
                     found.push(stored);
                 }
             }
@@ -111,6 +117,12 @@ impl Jobs {
         found.as_ref().map(row::read).transpose()
     }
 
+    /// The same for somebody who may not know of every job.
+    async fn owner_for(&self, caller: &Caller, drive_id: &DriveId) -> Result<Option<Stored>, LookError> {
+        let found = self.find_drive(drive_id).await?;
+        Ok(found.filter(|owner| caller.sees(&owner.job.key)))
+    }
+
     /// Books a drive in that was scanned. With a job (the parcel's) it must be that job's; without one it is looked up.
     ///
     /// A drive that came along with another job of the same subscription is taken off there: its customer made a job
@@ -125,11 +137,14 @@ impl Jobs {
         job: Option<&JobKey>,
         slot: Option<String>,
     ) -> Result<Stored, DeskError> {
-        let owner = self.find_drive(drive_id).await?;
+        let owner = self.owner_for(caller, drive_id).await?;
         let stored = match (owner, job) {
             (Some(owner), Some(key)) if owner.job.key != *key => return Err(other_job(drive_id, owner.job)),
             (Some(owner), _) => owner,
-            (None, Some(key)) => self.found(key).await?,
+            (None, Some(key)) => {
+                caller.must_see(key)?;
+                self.found(key).await?
+            }
             (None, None) => return Err(DeskError::UnknownDrive { drive_id: drive_id.clone() }),
         };
         let job = stored.job;
@@ -142,8 +157,9 @@ impl Jobs {
             slot,
         };
         if let Some(other) = self.with_extra(drive_id, Some(&job.key)).await? {
-            if !other.job.key.subscription.eq_ignore_ascii_case(&job.key.subscription) {
-                return Err(other_job(drive_id, other.job));
+            let is_customers = other.job.key.subscription.eq_ignore_ascii_case(&job.key.subscription);
+            if !is_customers || !caller.sees(&other.job.key) {
+                return Err(anothers(caller, drive_id, other.job));
             }
             // Only once this job is known to take it: else it would be nobody's.
             job.clone().step(Event { at_unix_ms: self.now_unix_ms(), what: what.clone() })?;
@@ -170,7 +186,7 @@ impl Jobs {
             None => self.with_extra(drive_id, Some(key)).await?,
         };
         if let Some(other) = other {
-            return Err(other_job(drive_id, other.job));
+            return Err(anothers(caller, drive_id, other.job));
         }
         let station = self.parts.station.clone();
         let what = Happening::ExtraDrive { drive_id: drive_id.clone(), station, slot };
@@ -187,9 +203,10 @@ impl Jobs {
             let (label, device, bay) = (label.clone(), device.clone(), bay.clone());
             return Err(DeskError::Mismatch { label, device, bay });
         }
-        let owner = self.find_drive(label).await?;
+        let owner = self.owner_for(caller, label).await?;
         let owner = owner.ok_or_else(|| DeskError::UnknownDrive { drive_id: label.clone() })?;
-        if let Some(occupant) = self.occupant(bay, label).await? {
+        if let Some(placed) = self.occupant(bay, label).await? {
+            let occupant = caller.sees(&placed.job).then_some(placed.drive.drive_id);
             return Err(DeskError::BayTaken { bay: bay.clone(), occupant });
         }
         let station = self.parts.station.clone();
@@ -198,19 +215,19 @@ impl Jobs {
     }
 
     /// Another drive that is booked in that bay.
-    async fn occupant(&self, bay: &str, but: &DriveId) -> Result<Option<DriveId>, LookError> {
+    async fn occupant(&self, bay: &str, but: &DriveId) -> Result<Option<PlacedDrive>, LookError> {
         let is_in =
-            |placed: &&PlacedDrive| placed.drive.bay.as_deref() == Some(bay) && placed.drive.drive_id != *but;
+            |placed: &PlacedDrive| placed.drive.bay.as_deref() == Some(bay) && placed.drive.drive_id != *but;
         let mut after = None;
         loop {
             let station = Some(self.parts.station.as_str());
             let drives = self.parts.jobs.active_drives(station, after.as_ref(), DRIVES_PAGE).await;
             let drives = drives.map_err(LookError::Store)?;
-            if let Some(found) = drives.iter().find(is_in) {
-                return Ok(Some(found.drive.drive_id.clone()));
-            }
             let Some(last) = drives.last() else { return Ok(None) };
             after = Some(last.drive.drive_id.clone());
+            if let Some(found) = drives.into_iter().find(is_in) {
+                return Ok(Some(found));
+            }
         }
     }
 
@@ -270,12 +287,14 @@ impl Jobs {
     ) -> Result<Stored, DeskError> {
         let _packing = self.packing.lock().await;
         if let Some(other) = self.other_in_box(key, label).await? {
-            return Err(DeskError::BoxTaken { label: label.to_owned(), other: Box::new(other) });
+            let other = caller.sees(&other).then(|| Box::new(other));
+            return Err(DeskError::BoxTaken { label: label.to_owned(), other });
         }
         let what = Happening::DrivePacked { drive_id: drive_id.clone(), label: label.to_owned() };
         match self.tell(caller, key, what).await {
             Err(ChangeError::Refused(Refusal::UnknownDrive { .. })) => {
-                Err(match self.find_holder(drive_id).await? {
+                let holder = self.find_holder(drive_id).await?;
+                Err(match holder.filter(|holder| caller.sees(&holder.job.key)) {
                     Some(owner) => other_job(drive_id, owner.job),
                     None => DeskError::UnknownDrive { drive_id: drive_id.clone() },
                 })
@@ -308,6 +327,15 @@ impl Jobs {
         drive_id: &DriveId,
     ) -> Result<Stored, ChangeError> {
         self.tell(caller, key, Happening::DriveMissing { drive_id: drive_id.clone() }).await
+    }
+}
+
+/// A drive that is held for another job; for which, is told to who may know.
+fn anothers(caller: &Caller, drive_id: &DriveId, owner: Job) -> DeskError {
+    if caller.sees(&owner.key) {
+        other_job(drive_id, owner)
+    } else {
+        ChangeError::DriveTaken { drive_id: drive_id.clone() }.into()
     }
 }
 

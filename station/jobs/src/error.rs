@@ -175,24 +175,31 @@ pub enum DeskError {
         bay: String,
     },
     /// Another drive is booked in that bay.
-    #[error("bay {bay} has drive {occupant}: release that one first, or take another bay")]
+    #[error("bay {bay} has {}: release that one first, or take another bay", named(occupant.as_ref()))]
     BayTaken {
         /// Which bay.
         bay: String,
-        /// Who is in it.
-        occupant: DriveId,
+        /// Which drive is in it, if the caller may know of it.
+        occupant: Option<DriveId>,
     },
     /// Another job's drives are in that box.
-    #[error("box {label} has drives of job {other}: put this one into a box of its own job")]
+    #[error(
+        "box {label} has drives of {}: put this one into a box of its own job",
+        other.as_ref().map_or_else(|| "another job".to_owned(), |other| format!("job {other}"))
+    )]
     BoxTaken {
         /// Which box.
         label: String,
-        /// Whose it is.
-        other: Box<JobKey>,
+        /// Whose it is, if the caller may know of it.
+        other: Option<Box<JobKey>>,
     },
     /// The job was not changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+fn named(drive_id: Option<&DriveId>) -> String {
+    drive_id.map_or_else(|| "another drive".to_owned(), |drive_id| format!("drive {drive_id}"))
 }
 
 impl From<LookError> for DeskError {

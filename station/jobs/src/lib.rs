@@ -39,7 +39,7 @@ mod site;
 pub mod watch;
 
 pub use bay::{Bays, NoBays};
-pub use caller::{Caller, ReplyMaker};
+pub use caller::{Caller, ReplyMaker, Sight};
 pub use clock::{Clock, Reconciled, TimersFired, system_clock};
 pub use desk::{Arrived, ThreeWay};
 pub use error::{ChangeError, DeskError, KeyError, LookError};

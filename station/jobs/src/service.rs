@@ -169,6 +169,7 @@ impl Jobs {
         work: &Work<'_>,
         plan: impl Fn(&Stored) -> Result<Vec<Happening>, ChangeError> + Send + Sync,
     ) -> Result<Stored, ChangeError> {
+        work.caller.must_see(work.key)?;
         for _ in 0..TRIES_MAX {
             let turn_of_job = self.turn_of(work.key).await;
             let found = self.found(work.key).await?;

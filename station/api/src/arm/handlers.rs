@@ -79,7 +79,9 @@ fn needed(target: &Target, method: &Method) -> Operation {
 fn allowed(caller: &Caller, operation: Operation) -> Result<Reach, ArmError> {
     authorise(caller, operation).map_err(|denied| match denied {
         Denied::Unauthenticated => ArmError::unauthenticated(),
-        Denied::Forbidden(operation) => ArmError::forbidden(provider::action(operation)),
+        Denied::Forbidden(operation) | Denied::Narrowed(operation) => {
+            ArmError::forbidden(provider::action(operation))
+        }
     })
 }
 

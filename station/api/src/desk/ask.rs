@@ -18,7 +18,7 @@ use super::Desk;
 use super::etag::IfMatch;
 use super::once::{Answer, Once};
 use super::refused::Refused;
-use crate::people::{Caller, Denied};
+use crate::people::{Caller, Denied, Reach};
 use crate::problem::{self, Problem, Refusal};
 
 /// No command is longer than a list of checkpoints; what customers send goes another way.
@@ -30,10 +30,12 @@ pub struct Named<T>(pub T);
 /// The query.
 pub struct Asked<T>(pub T);
 
-/// A change that somebody asks for: who, what, under which key, and which version they saw.
+/// A change that somebody asks for: who, how far they reach, what, under which key, and which version they saw.
 pub struct Command<T> {
     /// Who.
     pub caller: Caller,
+    /// How far they reach: what of it is left to see is the handler's to hold it against.
+    pub reach: Reach,
     /// What.
     pub body: T,
     /// Under which key.
@@ -58,9 +60,11 @@ impl<T> Command<T> {
         caller.answering(Arc::new(move |stored| once.keep(&render(stored), now)))
     }
 
-    /// The same without an answer.
+    /// The same without an answer. For them there are no jobs but those within their reach.
     pub fn plain_asker(&self) -> jobs::Caller {
-        jobs::Caller::new(&self.caller.id, self.caller.role_names())
+        let caller = jobs::Caller::new(&self.caller.id, self.caller.role_names());
+        let reach = self.reach.clone();
+        caller.within(Arc::new(move |key| reach.covers_job(key)))
     }
 
     /// What the change keeps of its answer.
@@ -118,16 +122,17 @@ impl<T: FromBody + Send> FromRequest<Desk> for Command<T> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let caller = parts.extensions.get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| problem::denied(&Denied::Unauthenticated, path))?;
+        let reach = parts.extensions.get::<Reach>().cloned();
+        let asker = caller.zip(reach).ok_or_else(|| problem::denied(&Denied::Unauthenticated, path))?;
         let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
         let bytes = body.map_err(|_| Refusal::TooLarge.answer(path))?;
-        read(desk, caller, &parts, &bytes).await.map_err(IntoResponse::into_response)
+        read(desk, asker, &parts, &bytes).await.map_err(IntoResponse::into_response)
     }
 }
 
 async fn read<T: FromBody>(
     desk: &Desk,
-    caller: Caller,
+    (caller, reach): (Caller, Reach),
     parts: &Parts,
     bytes: &Bytes,
 ) -> Result<Command<T>, Refused> {
@@ -141,7 +146,7 @@ async fn read<T: FromBody>(
     {
         return Err(once.seen(kept));
     }
-    Ok(Command { caller, body, once, if_match })
+    Ok(Command { caller, reach, body, once, if_match })
 }
 
 /// `application/json`, with parameters or without, and nothing else.

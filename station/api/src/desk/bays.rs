@@ -2,13 +2,15 @@
 //!
 //! Two things are known of a bay, from two sides: which drive was assigned to it (the ledger), and which drive
 //! answers in it and what is done with it (the bay's worker, who publishes the whole set on a [`Board`]). The view
-//! lays them side by side; where they differ it says both, and that comes before everything else.
+//! lays them side by side; where they differ it says both, and that comes before everything else. Of a bay with a
+//! drive that the caller may not know of, it says that the bay is taken, and nothing of the drive.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use ledger::PlacedDrive;
+use model::DriveId;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -17,6 +19,7 @@ use super::Desk;
 use super::ask::Named;
 use super::drives::DriveView;
 use super::refused::{Refused, unknown};
+use crate::people::Reach;
 
 /// What a bay's worker knows of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,30 +147,66 @@ pub(super) struct Bays {
 
 /// What is in the bays, what they do, and what to do there next.
 #[utoipa::path(get, path = "/v1/bays", tag = "bays", operation_id = "baysList", responses((status = 200, body = Bays)))]
-pub(super) async fn list(State(desk): State<Desk>) -> Result<Json<Bays>, Refused> {
+pub(super) async fn list(State(desk): State<Desk>, reach: Reach) -> Result<Json<Bays>, Refused> {
     let mut assigned = super::drives::in_bays(&desk).await?;
-    let now = desk.parts().bays.now();
-    let view = |now: &BayNow| {
+    let mut bays = Vec::new();
+    for now in &*desk.parts().bays.now() {
         let at = assigned.iter().position(|drive| drive.drive.bay.as_deref() == Some(now.bay.as_str()));
-        BayView::of(now, at.map(|at| assigned.swap_remove(at)))
-    };
-    Ok(Json(Bays { bays: now.iter().map(view).collect::<Result<_, _>>()? }))
+        bays.push(seen(&desk, &reach, now, at.map(|at| assigned.swap_remove(at))).await?);
+    }
+    Ok(Json(Bays { bays }))
 }
 
 /// One bay.
 #[utoipa::path(get, path = "/v1/bays/{bay}", tag = "bays", operation_id = "baysGet", params(("bay" = String, Path, description = "The bay's name.", max_length = 64)), responses((status = 200, body = BayView)))]
 pub(super) async fn get(
     State(desk): State<Desk>,
+    reach: Reach,
     Named(bay): Named<String>,
 ) -> Result<Json<BayView>, Refused> {
     let now = desk.parts().bays.now();
     let now = now.iter().find(|now| now.bay == bay).ok_or_else(|| unknown("bay", &bay))?;
     let assigned = super::drives::in_bays(&desk).await?;
     let assigned = assigned.into_iter().find(|drive| drive.drive.bay.as_deref() == Some(bay.as_str()));
-    Ok(Json(BayView::of(now, assigned)?))
+    Ok(Json(seen(&desk, &reach, now, assigned).await?))
+}
+
+/// A bay as this caller may see it.
+async fn seen(
+    desk: &Desk,
+    reach: &Reach,
+    now: &BayNow,
+    assigned: Option<PlacedDrive>,
+) -> Result<BayView, Refused> {
+    let is_theirs = assigned.as_ref().is_none_or(|drive| reach.covers_job(&drive.job))
+        && is_theirs(desk, reach, now.drive_id.as_deref()).await?;
+    if is_theirs { BayView::of(now, assigned) } else { Ok(BayView::taken(now)) }
+}
+
+/// Whether the caller may know of the drive that answers in a bay: nobody's drive is the whole station's business.
+pub(super) async fn is_theirs(desk: &Desk, reach: &Reach, present: Option<&str>) -> Result<bool, Refused> {
+    let Some(present) = present.filter(|_| !reach.is_everything()) else { return Ok(true) };
+    let Ok(drive_id) = DriveId::new(present) else { return Ok(false) };
+    let row = desk.ledger().active_job_of_drive(&drive_id).await?;
+    Ok(row.is_some_and(|row| reach.covers_job(&row.key)))
 }
 
 impl BayView {
+    /// A bay with a drive that is not the caller's to know of.
+    fn taken(now: &BayNow) -> Self {
+        Self {
+            bay: now.bay.clone(),
+            assigned: None,
+            present_drive_id: None,
+            doing: now.doing,
+            percent: None,
+            bytes_per_second: None,
+            limited_by: None,
+            trouble: None,
+            next: "Leave it: the bay is in use for another customer. Take another bay.".to_owned(),
+        }
+    }
+
     fn of(now: &BayNow, assigned: Option<PlacedDrive>) -> Result<Self, Refused> {
         let next = next(now, assigned.as_ref().map(|drive| drive.drive.drive_id.as_str()));
         Ok(Self {

@@ -128,7 +128,7 @@ impl Which {
             drive.drive.bay.as_ref() == Some(bay) && drive.drive.station.as_deref() == Some(station)
         };
         let of_job = |job: &String| name(&drive.job).id.eq_ignore_ascii_case(job);
-        reach.covers(&drive.job.subscription, &drive.job.resource_group)
+        reach.covers_job(&drive.job)
             && self.state.as_ref().is_none_or(|state| drive.drive.state.eq_ignore_ascii_case(state))
             && self.bay.as_ref().is_none_or(in_bay)
             && self.job.as_ref().is_none_or(of_job)
@@ -188,7 +188,7 @@ pub(super) async fn get(
 pub(super) async fn find(desk: &Desk, reach: &Reach, drive_id: &str) -> Result<DriveView, Refused> {
     let drive_id = known(drive_id)?;
     let row = desk.ledger().active_job_of_drive(&drive_id).await?;
-    let row = row.filter(|row| reach.covers(&row.key.subscription, &row.key.resource_group));
+    let row = row.filter(|row| reach.covers_job(&row.key));
     let row = row.ok_or_else(|| unknown_drive(drive_id.as_str()))?;
     let job = parse(&row.document)?;
     let found = job.drives.iter().find(|drive| drive.drive_id == drive_id);

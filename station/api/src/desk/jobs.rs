@@ -183,7 +183,7 @@ impl Which {
 
     fn sees(&self, row: &JobRow, reach: &Reach) -> bool {
         let in_group = |group: &String| row.key.resource_group.eq_ignore_ascii_case(group);
-        reach.covers(&row.key.subscription, &row.key.resource_group)
+        reach.covers_job(&row.key)
             && self.resource_group.as_ref().is_none_or(in_group)
     }
 }
@@ -250,7 +250,7 @@ pub(super) async fn get(
 /// The job, if the caller may know of it.
 pub(super) async fn find(desk: &Desk, reach: &Reach, path: &Path) -> Result<JobRow, Refused> {
     let key = path.key();
-    let row = match reach.covers(&key.subscription, &key.resource_group) {
+    let row = match reach.covers_job(&key) {
         true => desk.ledger().job(&key).await?,
         false => None,
     };

@@ -68,8 +68,7 @@ pub(super) async fn get(
     reach: Reach,
     Named(tracking): Named<String>,
 ) -> Result<Json<PackageView>, Refused> {
-    let mut found = expected(&desk, &tracking).await?;
-    found.retain(|stored| reach.covers(&stored.job.key.subscription, &stored.job.key.resource_group));
+    let found = expected(&desk, &reach, &tracking).await?;
     if found.is_empty() {
         return Err(parcel_unknown(&tracking).into());
     }
@@ -86,7 +85,7 @@ pub(super) async fn receive(
     let body = &command.body;
     lengths(&[("condition", body.condition.as_deref(), 64), ("note", body.note.as_deref(), 1000)])?;
     let condition = body.condition();
-    let is_one = expected(&desk, &tracking).await?.len() <= 1;
+    let is_one = expected(&desk, &command.reach, &tracking).await?.len() <= 1;
     let shown = tracking.clone();
     // A parcel of one job, which is nearly every one, is answered in the job's own change. Of several, the answer is
     // saved after them: a repetition in between books nothing twice, because booking in again is harmless.
@@ -114,7 +113,7 @@ pub(super) async fn unpack(
         ("job", body.job.as_deref(), 512),
         ("shortfallReason", body.shortfall_reason.as_deref(), 1000),
     ])?;
-    let key = which(&desk, &tracking, body.job.as_deref()).await?;
+    let key = which(&desk, &command.reach, &tracking, body.job.as_deref()).await?;
     let shown = tracking.clone();
     let render = move |stored: &Stored| PackageView::answer(&shown, std::slice::from_ref(stored), None);
     let caller = command.asker(&desk, render.clone());
@@ -122,8 +121,13 @@ pub(super) async fn unpack(
     Ok(render(&desk.parts().jobs.unpack(&caller, &key, &tracking, reason).await?))
 }
 
-async fn which(desk: &Desk, tracking: &str, job: Option<&str>) -> Result<JobKey, Refused> {
-    let found = expected(desk, tracking).await?;
+async fn which(
+    desk: &Desk,
+    reach: &Reach,
+    tracking: &str,
+    job: Option<&str>,
+) -> Result<JobKey, Refused> {
+    let found = expected(desk, reach, tracking).await?;
     match (job, found.as_slice()) {
         (_, []) => Err(parcel_unknown(tracking).into()),
         (None, [one]) => Ok(one.job.key.clone()),
@@ -144,8 +148,8 @@ fn say_which(several: &[Stored]) -> Problem {
         .with("next", "Say which job's part is empty.")
 }
 
-/// The jobs that expect a parcel, by its number or by its number with a suffix.
-async fn expected(desk: &Desk, tracking: &str) -> Result<Vec<Stored>, Refused> {
+/// The jobs that expect a parcel, by its number or by its number with a suffix, and that the caller may know of.
+async fn expected(desk: &Desk, reach: &Reach, tracking: &str) -> Result<Vec<Stored>, Refused> {
     if tracking.trim().is_empty() || tracking.len() > 128 {
         return Ok(Vec::new());
     }
@@ -154,7 +158,8 @@ async fn expected(desk: &Desk, tracking: &str) -> Result<Vec<Stored>, Refused> {
     for number in std::iter::once(tracking.to_owned()).chain(suffixed) {
         for row in desk.ledger().active_jobs_of_parcel(&number).await? {
             let job = super::drives::parse(&row.document)?;
-            if !found.iter().any(|known| known.job.key == job.key) {
+            let is_known = found.iter().any(|known| known.job.key == job.key);
+            if !is_known && reach.covers_job(&job.key) {
                 found.push(Stored { job, version: row.version });
             }
         }

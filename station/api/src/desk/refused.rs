@@ -208,11 +208,19 @@ impl From<DeskError> for Refused {
             }
             DeskError::BayTaken { bay, occupant } => {
                 let problem = conflict("bay-taken", "Another drive is booked in that bay.");
-                advised(problem.with("bay", bay).with("occupant", occupant.as_str()), &sentence).into()
+                let problem = match occupant {
+                    Some(occupant) => problem.with("occupant", occupant.as_str()),
+                    None => problem,
+                };
+                advised(problem.with("bay", bay), &sentence).into()
             }
             DeskError::BoxTaken { label, other } => {
                 let problem = conflict("box-taken", "Drives of another job are in that box.");
-                advised(problem.with("label", label).with("job", other.arm_id()), &sentence).into()
+                let problem = match other {
+                    Some(other) => problem.with("job", other.arm_id()),
+                    None => problem,
+                };
+                advised(problem.with("label", label), &sentence).into()
             }
             DeskError::Mismatch { label, device, bay } => {
                 conflict("mismatch", "Label, device and bay do not belong together.")

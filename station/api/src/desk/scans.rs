@@ -1,10 +1,10 @@
 //! `POST /v1/drives/{drive_id}/…`: what is done with a drive in hand. Doing it again is harmless.
 //!
 //! Every one finds the drive's job by its serial number and tells the job; the answer is the drive as it is then, and
-//! what to do with it next.
+//! what to do with it next. A drive of a job that the caller does not reach is one that nobody knows.
 
 use axum::extract::State;
-use jobs::{Stored, ThreeWay};
+use jobs::{DeskError, Stored, ThreeWay};
 use model::DriveId;
 use model::job::{Job, JobKey, Place};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use super::ask::{Command, Named};
 use super::drives::{DriveView, known, unknown_drive};
 use super::once::Answer;
 use super::refused::{Refused, lengths, unknown};
+use crate::people::Reach;
 
 /// A drive that is scanned at the dock.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -94,7 +95,7 @@ pub(super) async fn scan(
     let body = &command.body;
     lengths(&[("job", body.job.as_deref(), 512), ("slot", body.slot.as_deref(), 64)])?;
     let drive_id = known(&drive_id)?;
-    let job = body.job.as_deref().map(key).transpose()?;
+    let job = body.job.as_deref().map(|job| key(&command.reach, job)).transpose()?;
     let caller = command.asker(&desk, shown(&drive_id));
     let jobs = &desk.parts().jobs;
     let stored = match (&job, body.extra) {
@@ -126,6 +127,9 @@ pub(super) async fn assign(
     let bay = bay.ok_or_else(|| unknown("bay", &command.body.bay))?;
     // Before the drive is in, there is nothing to compare with; the bay's worker compares when it comes.
     let device = command.body.device.as_ref().or(bay.drive_id.as_ref());
+    if !super::bays::is_theirs(&desk, &command.reach, bay.drive_id.as_deref()).await? {
+        return Err(DeskError::BayTaken { bay: bay.bay.clone(), occupant: None }.into());
+    }
     let device = device.map_or(Ok(label.clone()), |device| known(device))?;
     let seen = ThreeWay { label: label.clone(), device, bay: bay.bay.clone() };
     let caller = command.asker(&desk, shown(&label));
@@ -140,7 +144,7 @@ pub(super) async fn hold(
     command: Command<HoldDrive>,
 ) -> Result<Answer, Refused> {
     lengths(&[("reason", Some(&command.body.reason), 1000)])?;
-    let (job, drive_id) = owner(&desk, &drive_id).await?;
+    let (job, drive_id) = owner(&desk, &command.reach, &drive_id).await?;
     let caller = command.asker(&desk, shown(&drive_id));
     let stored = desk.parts().jobs.hold(&caller, &job, &drive_id, &command.body.reason).await?;
     Ok(shown(&drive_id)(&stored))
@@ -153,7 +157,7 @@ pub(super) async fn resume(
     Named(drive_id): Named<String>,
     command: Command<Plain>,
 ) -> Result<Answer, Refused> {
-    let (job, drive_id) = owner(&desk, &drive_id).await?;
+    let (job, drive_id) = owner(&desk, &command.reach, &drive_id).await?;
     let caller = command.asker(&desk, shown(&drive_id));
     Ok(shown(&drive_id)(&desk.parts().jobs.resume(&caller, &job, &drive_id).await?))
 }
@@ -166,7 +170,7 @@ pub(super) async fn release(
     command: Command<ReleaseDrive>,
 ) -> Result<Answer, Refused> {
     lengths(&[("slot", command.body.slot.as_deref(), 64)])?;
-    let (job, drive_id) = owner(&desk, &drive_id).await?;
+    let (job, drive_id) = owner(&desk, &command.reach, &drive_id).await?;
     let caller = command.asker(&desk, shown(&drive_id));
     let stored = desk.parts().jobs.release(&caller, &job, &drive_id, command.body.slot.clone()).await?;
     Ok(shown(&drive_id)(&stored))
@@ -179,7 +183,7 @@ pub(super) async fn never_received(
     Named(drive_id): Named<String>,
     command: Command<Plain>,
 ) -> Result<Answer, Refused> {
-    let (job, drive_id) = owner(&desk, &drive_id).await?;
+    let (job, drive_id) = owner(&desk, &command.reach, &drive_id).await?;
     let caller = command.asker(&desk, shown(&drive_id));
     Ok(shown(&drive_id)(&desk.parts().jobs.never_received(&caller, &job, &drive_id).await?))
 }
@@ -194,24 +198,26 @@ pub(super) async fn pack(
     lengths(&[("label", Some(&command.body.label), 64), ("job", command.body.job.as_deref(), 512)])?;
     let drive_id = known(&drive_id)?;
     let job = match &command.body.job {
-        Some(job) => key(job)?,
-        None => owner(&desk, drive_id.as_str()).await?.0,
+        Some(job) => key(&command.reach, job)?,
+        None => owner(&desk, &command.reach, drive_id.as_str()).await?.0,
     };
     let caller = command.asker(&desk, shown(&drive_id));
     let stored = desk.parts().jobs.pack(&caller, &job, &drive_id, &command.body.label).await?;
     Ok(shown(&drive_id)(&stored))
 }
 
-/// The job of a drive; also of one that only came along with it.
-async fn owner(desk: &Desk, drive_id: &str) -> Result<(JobKey, DriveId), Refused> {
+/// The job of a drive, also of one that only came along with it; if the caller may know of it.
+async fn owner(desk: &Desk, reach: &Reach, drive_id: &str) -> Result<(JobKey, DriveId), Refused> {
     let drive_id = known(drive_id)?;
     let stored = desk.parts().jobs.find_holder(&drive_id).await?;
+    let stored = stored.filter(|stored| reach.covers_job(&stored.job.key));
     Ok((stored.ok_or_else(|| unknown_drive(drive_id.as_str()))?.job.key, drive_id))
 }
 
-/// A job from its ARM id; what is none names none.
-fn key(arm_id: &str) -> Result<JobKey, Refused> {
-    Ok(JobKey::parse_arm_id(arm_id).ok_or_else(|| unknown("job", arm_id).with("job", arm_id))?)
+/// A job from its ARM id; what is none names none, and neither does what the caller may not know of.
+fn key(reach: &Reach, arm_id: &str) -> Result<JobKey, Refused> {
+    let key = JobKey::parse_arm_id(arm_id).filter(|key| reach.covers_job(key));
+    Ok(key.ok_or_else(|| unknown("job", arm_id).with("job", arm_id))?)
 }
 
 /// The answer: the drive as its job has it now.

@@ -42,6 +42,9 @@ pub enum Denied {
     /// The caller is known, and none of their roles allows this.
     #[error("none of the caller's roles allows {0:?}")]
     Forbidden(Operation),
+    /// The caller is limited to a scope, and this is about the whole station.
+    #[error("{0:?} is about the whole station, and the caller is limited to a scope")]
+    Narrowed(Operation),
 }
 
 impl Caller {
@@ -64,7 +67,8 @@ impl Caller {
 /// Decides whether a caller may do something, and how far: the only place that reads the table.
 ///
 /// The widest cell among the caller's roles counts. A customer reaches what their scope names, which is nothing
-/// where it names nothing; everybody else what the scope leaves, which is everything unless it was narrowed.
+/// where it names nothing; everybody else what the scope leaves, which is everything unless it was narrowed. What is
+/// about the whole station is denied to who was.
 pub fn authorise(caller: &Caller, operation: Operation) -> Result<Reach, Denied> {
     caller.asked.store(true, Ordering::Relaxed);
     let cells: Vec<Cell> = caller.roles.iter().map(|role| cell(*role, operation)).collect();
@@ -74,6 +78,9 @@ pub fn authorise(caller: &Caller, operation: Operation) -> Result<Reach, Denied>
         (false, true, Scope::Everything) => Scope::Only(Vec::new()),
         (false, false, _) => return Err(Denied::Forbidden(operation)),
     };
+    if operation.is_station_wide() && scope != Scope::Everything {
+        return Err(Denied::Narrowed(operation));
+    }
     Ok(Reach::of(scope))
 }
 

@@ -1,4 +1,5 @@
 //! One name for each thing that the two surfaces do. A route declares its operation, and the table decides.
+//! Whether an operation is about the whole station, and so nothing for a caller who is limited to a part, is said here.
 
 /// What a request asks for, as far as permission goes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,4 +62,20 @@ pub enum Operation {
     ReadWebHooks,
     /// Add, change and remove web-hooks.
     ManageWebHooks,
+}
+
+impl Operation {
+    /// Whether it cannot be done for some jobs only: who is limited to a scope may not do it at all.
+    pub const fn is_station_wide(self) -> bool {
+        matches!(
+            self,
+            Self::ReadMetrics
+                | Self::ReadTokens
+                | Self::ManageTokens
+                | Self::ReadAccounts
+                | Self::ManageAccounts
+                | Self::ReadWebHooks
+                | Self::ManageWebHooks
+        )
+    }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use model::job::JobKey;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -72,6 +73,11 @@ impl Reach {
             Part::Whole => true,
             Part::Groups(groups) => groups.iter().any(|group| group.eq_ignore_ascii_case(resource_group)),
         }
+    }
+
+    /// Whether this job is covered.
+    pub fn covers_job(&self, key: &JobKey) -> bool {
+        self.covers(&key.subscription, &key.resource_group)
     }
 
     /// What of one subscription is covered, for a list by subscription.

@@ -35,7 +35,7 @@ pub struct House {
     pub token: String,
     pub jobs: Arc<Jobs>,
     pub tokens: Tokens,
-    _bays: watch::Sender<Arc<[BayNow]>>,
+    pub bays: watch::Sender<Arc<[BayNow]>>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     deliveries: watch::Sender<bool>,
@@ -116,7 +116,7 @@ impl House {
             token,
             jobs,
             tokens,
-            _bays: bays,
+            bays,
             client: client(),
             stop: Some(stop),
             deliveries: stop_deliveries,
@@ -175,11 +175,16 @@ impl House {
 
     /// An import of these drives that the customer has shipped, as parcel `T-{name}`.
     pub async fn shipped(&self, name: &str, serials: &[&str]) -> JobKey {
+        self.shipped_of("Sub-1", name, serials).await
+    }
+
+    /// The same of another subscription.
+    pub async fn shipped_of(&self, subscription: &str, name: &str, serials: &[&str]) -> JobKey {
+        let key = JobKey::new(subscription, "Group", name);
         let customer = jobs::Caller::new("token:customer", vec!["customer".to_owned()]);
         let keys =
             serials.iter().map(|serial| (id(serial), Secret::from_text(PASSWORD.to_owned()))).collect();
-        self.jobs.create(&customer, import(name, serials), keys).await.unwrap();
-        let key = key(name);
+        self.jobs.create(&customer, import(&key, serials), keys).await.unwrap();
         self.jobs.update(&customer, &key, Changes { ship: true, ..Changes::default() }).await.unwrap();
         key
     }
@@ -238,11 +243,7 @@ pub fn id(serial: &str) -> DriveId {
     DriveId::new(serial).unwrap()
 }
 
-pub fn key(name: &str) -> JobKey {
-    JobKey::new("Sub-1", "Group", name)
-}
-
-fn import(name: &str, serials: &[&str]) -> NewJob {
+fn import(key: &JobKey, serials: &[&str]) -> NewJob {
     let drive = |serial: &&str| NewDrive {
         drive_id: (*serial).to_owned(),
         manifest_file: "\\DriveManifest.xml".to_owned(),
@@ -269,11 +270,11 @@ fn import(name: &str, serials: &[&str]) -> NewJob {
         }),
         delivery_package: Some(DeliveryPackage {
             carrier_name: "FedEx".to_owned(),
-            tracking_number: format!("T-{name}"),
+            tracking_number: format!("T-{}", key.name),
             drive_count: None,
             ship_date: None,
         }),
         drives: serials.iter().map(drive).collect(),
-        ..NewJob::new(key(name), "West US")
+        ..NewJob::new(key.clone(), "West US")
     }
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod house;
+mod narrowed;
 mod roles;
 mod schemathesis;
 mod streams;
