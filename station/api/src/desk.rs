@@ -83,6 +83,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// What signs the custody chain.
     pub custody: custody::Keys,
+    /// Reads endpoints of storage accounts.
+    pub account_of: accounts::AccountOf,
 }
 
 /// The state of every handler.
@@ -185,6 +187,7 @@ pub(crate) fn open_routes() -> OpenApiRouter<Desk> {
         .routes(of(Op::ManageTokens, routes!(tokens::create)))
         .routes(of(Op::ManageTokens, routes!(tokens::delete)))
         .routes(of(Op::ReadAccounts, routes!(accounts::list)))
+        .routes(of(Op::ReadAccounts, routes!(accounts::get)))
         .routes(of(Op::ManageAccounts, routes!(accounts::put)))
         .routes(of(Op::ManageAccounts, routes!(accounts::delete)))
         .routes(of(Op::ReadCustody, routes!(custody::entries)))

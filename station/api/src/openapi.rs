@@ -40,7 +40,7 @@ pub(crate) fn base() -> OpenApi {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "What people, scanners and screens at the dock and the bays of a Drayage station ask and do.\n\n\
-             Every refusal is a problem of RFC 9457. A POST with an Idempotency-Key is done once, however often it is \
+             Every refusal is a problem of RFC 9457. A POST or PUT with an Idempotency-Key is done once, however often it is \
              sent. Lists go on at `nextCursor`; what is added meanwhile shifts nothing.",
         ))
         .build();
@@ -117,7 +117,7 @@ fn describe(path: &str, method: &str, operation: &mut Value) {
     let is_change = method != "get";
     let has_body = operation.get("requestBody").is_some();
     let has_version = parameters(operation).any(|parameter| parameter["name"] == "If-Match");
-    if method == "post" {
+    if ["post", "put"].contains(&method) {
         let list =
             operation.as_object_mut().expect("an operation").entry("parameters").or_insert_with(|| json!([]));
         list.as_array_mut().expect("a list").push(idempotency_key());

@@ -209,7 +209,8 @@ impl Station {
             return Ok(answer);
         }
         let body = bounded(answer).await.unwrap_or_default();
-        Err(Failure { exit: exit_of(status), cause: anyhow!("{}", refusal_text(status, &body)) })
+        let refusal = Refusal { status, text: refusal_text(status, &body) };
+        Err(Failure { exit: exit_of(status), cause: refusal.into() })
     }
 
     /// All parts of a list, one after the other: its members under `name`.
@@ -237,6 +238,16 @@ impl Station {
             human(answer);
         }
     }
+}
+
+/// What the station refused, and in which words.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// Its answer's status.
+    pub status: StatusCode,
+    /// What to print.
+    pub text: String,
 }
 
 async fn bounded(mut answer: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {

@@ -225,6 +225,7 @@ impl Station {
             jobs: Arc::clone(&self.jobs),
             tokens: self.tokens(),
             custody: setup::custody_keys(&self.config, &self.state, Arc::clone(&self.watch))?,
+            account_of: setup::account_of,
         });
         Ok(Surface { router: desk.routes().merge(arm), public: api::desk::PUBLIC })
     }

@@ -19,14 +19,21 @@ use zeroize::Zeroizing;
 use super::Desk;
 use super::ask::{Asked, Command, Named};
 use super::cursor::Pages;
-use super::etag::{IfMatch, etag};
+use super::etag::etag;
+use super::once::Answer;
 use super::refused::{Refused, internal, invalid, not_applied, unknown};
 use super::webhooks::{Part, row};
 use crate::people::Caller;
 use crate::problem::Problem;
 
+/// Reads an endpoint as who copies will: gives the account that it names, or says what is wrong, never quoting it.
+///
+/// The one of the storage driver, which this crate does not know.
+pub type AccountOf = fn(&str) -> Result<String, String>;
+
 /// How the names of such secrets begin in the ledger, where they stand in order.
 const NAMES: &str = r#"{"kind":"storage-credential","account":""#;
+const ENDPOINT_BYTES_MAX: usize = 512;
 const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
 
 /// A way into an account.
@@ -145,9 +152,24 @@ pub(super) async fn list(
     Ok(Json(AccountPage { accounts, next_cursor }))
 }
 
+/// An account that the station has a way into, and as `ETag` which one it is.
+#[utoipa::path(get, path = "/v1/accounts/{name}", tag = "accounts", operation_id = "accountsGet", params(("name" = String, Path, description = "The storage account's name.", pattern = "^[a-z0-9]{3,24}$")), responses((status = 200, body = AccountView, headers(("ETag" = String, description = "Of this credential.")))))]
+pub(super) async fn get(State(desk): State<Desk>, Named(name): Named<String>) -> Result<Response, Refused> {
+    let row = find(&desk, &name).await?.ok_or_else(|| unknown("account", &name))?;
+    Ok(([(header::ETAG, etag(tag_of(&row)))], Json(AccountView::new(&name, &row))).into_response())
+}
+
+async fn find(desk: &Desk, name: &str) -> Result<Option<SealedSecret>, Refused> {
+    if !is_name(name) {
+        return Ok(None);
+    }
+    let secret = name_of(&Purpose::StorageCredential { account: name.to_owned() });
+    Ok(desk.ledger().secret(&secret).await?)
+}
+
 /// Gives the station a way into an account, or another one in the place of it.
 ///
-/// Where there is one already, `If-Match` must say which: the `ETag` of the answer that put it there, or `*`.
+/// Where there is one already, `If-Match` must say which: its `ETag`, or `*`. Where there is none, it says nothing.
 #[utoipa::path(
     put,
     path = "/v1/accounts/{name}",
@@ -167,26 +189,23 @@ pub(super) async fn put(
     State(desk): State<Desk>,
     Named(name): Named<String>,
     command: Command<Wanted>,
-) -> Result<Response, Refused> {
-    check(&name, &command.body)?;
+) -> Result<Answer, Refused> {
+    check(&desk, &name, &command.body)?;
     let purpose = Purpose::StorageCredential { account: name.clone() };
-    let before = desk.ledger().secret(&name_of(&purpose)).await?;
-    if let Some(before) = &before {
-        command.if_match.demand(tag_of(before))?;
-    } else if command.if_match != IfMatch::Unsaid {
-        command.if_match.hold("none")?;
+    let before = find(&desk, &name).await?;
+    match &before {
+        Some(before) => command.if_match.demand(tag_of(before))?,
+        None => command.if_match.hold_nothing()?,
     }
     let sealed = seal(&desk, &purpose, &command.body)?;
     let (view, tag) = (AccountView::new(&name, &sealed), tag_of(&sealed));
     let change = Change {
         secrets: vec![SecretWrite::Put(sealed)],
         custody: vec![desk.entry(&command.caller, "account.put", &name)],
-        chain: desk.parts().station.clone(),
         ..Change::default()
     };
-    desk.ledger().apply(&change).await.map_err(not_applied)?;
     let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, [(header::ETAG, etag(tag))], Json(view)).into_response())
+    desk.save(&command, change, Answer::json(status, view).header(header::ETAG, etag(tag))).await
 }
 
 /// Forgets the way into an account. Copies that run keep what they opened.
@@ -196,12 +215,9 @@ pub(super) async fn delete(
     caller: Caller,
     Named(name): Named<String>,
 ) -> Result<StatusCode, Refused> {
-    let secret = name_of(&Purpose::StorageCredential { account: name.clone() });
-    if !is_name(&name) || desk.ledger().secret(&secret).await?.is_none() {
-        return Err(unknown("account", &name).into());
-    }
+    let found = find(&desk, &name).await?.ok_or_else(|| unknown("account", &name))?;
     let change = Change {
-        secrets: vec![SecretWrite::Delete { name: secret }],
+        secrets: vec![SecretWrite::Delete { name: found.name }],
         custody: vec![desk.entry(&caller, "account.deleted", &name)],
         chain: desk.parts().station.clone(),
         ..Change::default()
@@ -211,20 +227,17 @@ pub(super) async fn delete(
 }
 
 /// Every limit before anything is sealed.
-fn check(name: &str, wanted: &Wanted) -> Result<(), Refused> {
+fn check(desk: &Desk, name: &str, wanted: &Wanted) -> Result<(), Refused> {
     if !is_name(name) {
         return Err(unknown("account", name).into());
     }
-    let is_http = ["https://", "http://"].iter().any(|scheme| wanted.endpoint.starts_with(scheme));
-    let url = reqwest::Url::parse(&wanted.endpoint).ok().filter(|url| is_http && url.has_host());
-    let is_bare = url.is_some_and(|url| {
-        url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    });
-    if !is_bare || wanted.endpoint.len() > 512 || wanted.endpoint.contains(char::is_control) {
-        return Err(refused_endpoint().into());
+    if wanted.endpoint.len() > ENDPOINT_BYTES_MAX || wanted.endpoint.contains(char::is_control) {
+        return Err(refused_endpoint("it is one line of at most 512 bytes").into());
+    }
+    let named = (desk.parts().account_of)(&wanted.endpoint).map_err(|why| refused_endpoint(&why))?;
+    // Else a drive for one account would be copied into another.
+    if named != name {
+        return Err(refused_endpoint(&format!("it is the endpoint of account {named}, not of {name}")).into());
     }
     let is_of_name = |id: StorageAccountId<'_>| id.name.eq_ignore_ascii_case(name);
     let id = StorageAccountId::parse(&wanted.resource_id);
@@ -241,9 +254,9 @@ fn check(name: &str, wanted: &Wanted) -> Result<(), Refused> {
 }
 
 /// 409, not 422: what an endpoint is, no schema can say.
-fn refused_endpoint() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "endpoint-refused", "This is no endpoint of a storage account.")
-        .detail("An endpoint is an http(s) URL without a query; a SAS is a credential.")
+fn refused_endpoint(why: &str) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "endpoint-refused", "This is no endpoint of the account.")
+        .detail(why)
         .with("field", "endpoint")
         .with("retryable", false)
 }

@@ -72,6 +72,17 @@ impl IfMatch {
         }
         self.hold(found)
     }
+
+    /// Holds it against a thing that is not there: no tag is its, and `*` neither (RFC 9110 §13.1.1).
+    ///
+    /// # Errors
+    /// A 412 when the request was decided on one that was.
+    pub fn hold_nothing(&self) -> Result<(), Refused> {
+        match self {
+            Self::Unsaid => Ok(()),
+            Self::Any | Self::Of(_) => Err(gone().into()),
+        }
+    }
 }
 
 /// The header of a version.
@@ -109,6 +120,13 @@ pub(super) fn stale(found: &str) -> Problem {
     .with("next", "Look at the current state, then decide again.")
 }
 
+fn gone() -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, "nothing-there", "There is no such resource to change.")
+        .detail("If-Match is for what is there already: without it, the resource is made.")
+        .with("retryable", false)
+        .with("next", "Look at the current state, then decide again.")
+}
+
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
@@ -134,6 +152,14 @@ mod tests {
         assert_eq!(status(seen.hold(8)), Some(StatusCode::PRECONDITION_FAILED));
         assert_eq!(status(read(&["W/\"8\""]).unwrap().hold(8)), Some(StatusCode::PRECONDITION_FAILED));
         assert_eq!(status(read(&["*"]).unwrap().demand(8)), None);
+    }
+
+    #[test]
+    fn what_is_not_there_matches_nothing() {
+        assert_eq!(status(read(&[]).unwrap().hold_nothing()), None);
+        for seen in ["*", "\"7\"", "\"none\""] {
+            assert_eq!(status(read(&[seen]).unwrap().hold_nothing()), Some(StatusCode::PRECONDITION_FAILED));
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl House {
             jobs: jobs.clone(),
             tokens: tokens.clone(),
             custody: custody::Keys::new(Some(signer), "").unwrap(),
+            account_of,
         });
         let surface = Surface { router: desk.routes(), public: PUBLIC };
         let doorkeeper = Doorkeeper::new(tokens.clone(), None, system_clock());
@@ -237,6 +238,13 @@ fn jobs(ledger: &Arc<SqliteLedger>, vault: &Arc<Vault>) -> Jobs {
         sites: Sites::new(vec![Site { location: "West US".to_owned(), address }]).unwrap(),
         customer_keys: false,
     })
+}
+
+/// In the place of the storage driver's, which this crate does not know.
+fn account_of(endpoint: &str) -> Result<String, String> {
+    let host = endpoint.strip_prefix("https://").ok_or("it must begin with https://")?;
+    let (account, _) = host.split_once(".blob.").ok_or("it does not name the account")?;
+    Ok(account.to_owned())
 }
 
 pub fn id(serial: &str) -> DriveId {

@@ -1,5 +1,6 @@
 //! The station API over real sockets: the server, a ledger on disk, a client.
 
+mod accounts;
 mod commands;
 mod house;
 mod narrowed;

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
 use model::Exit;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 use crate::remote::job::segment;
-use crate::remote::{Request, Server, table};
+use crate::remote::{Refusal, Request, Server, table};
 
 /// Longest credential: the station's own limit.
 const CREDENTIAL_BYTES_MAX: u64 = 16 << 10;
@@ -76,7 +76,8 @@ pub async fn run(arguments: AccountArguments) -> Result<Exit, Failure> {
             let body =
                 json!({"endpoint": endpoint, "resourceId": resource_id, "credential": credential.trim()});
             let request = Request::verb(Method::PUT, format!("/v1/accounts/{}", segment(name)), Some(body));
-            let answer = station.ask(request.replacing(*replace)).await?;
+            let answer = station.ask(request.replacing(*replace)).await;
+            let answer = answer.map_err(|failure| advised(failure, name))?;
             station.show(&answer, |_| println!("the station has a way into {name}"));
         }
         AccountCommand::Delete { name } => {
@@ -90,9 +91,41 @@ pub async fn run(arguments: AccountArguments) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// The API speaks of ETags; whoever types commands has a flag for it.
+fn advised(failure: Failure, name: &str) -> Failure {
+    match failure.cause.downcast_ref::<Refusal>() {
+        Some(refusal) if refusal.status == StatusCode::PRECONDITION_REQUIRED => Failure {
+            cause: anyhow!("the station has a way into {name} already; --replace puts this one in its place"),
+            ..failure
+        },
+        Some(refusal) if refusal.status == StatusCode::PRECONDITION_FAILED => Failure {
+            cause: anyhow!("the station has no way into {name} to replace; leave --replace out"),
+            ..failure
+        },
+        _ => failure,
+    }
+}
+
 fn read(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
     let attempt = || format!("reading the credential in {}", path.display());
     let length = std::fs::metadata(path).with_context(attempt)?.len();
     anyhow::ensure!(length <= CREDENTIAL_BYTES_MAX, "{} is longer than any credential", path.display());
     Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(attempt)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_speaks_of_etags_is_told_with_the_flag() {
+        let told = |status| {
+            let refusal = Refusal { status, text: "as the station said".to_owned() };
+            let failure = Failure { exit: Exit::NotRetryable, cause: refusal.into() };
+            advised(failure, "contoso").cause.to_string()
+        };
+        assert!(told(StatusCode::PRECONDITION_REQUIRED).contains("--replace puts"));
+        assert!(told(StatusCode::PRECONDITION_FAILED).contains("leave --replace out"));
+        assert_eq!(told(StatusCode::CONFLICT), "as the station said");
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::desk::custody::{Keys, Signer};
+use azure::Endpoint;
 use custody::{PublicKeys, SigningKey};
 use jobs::watch::{Parts, Watch};
 use keys::private_file::{self, Keeper};
@@ -103,6 +104,14 @@ pub fn custody_keys(config: &Config, state: &Path, watch: Arc<Watch>) -> anyhow:
     Ok(Keys::new(Some(Signer { watch, key }), &text)?)
 }
 
+/// The account that an endpoint names, as the one who copies reads it.
+///
+/// # Errors
+/// What is wrong with the endpoint. It is not quoted: it may hold a SAS.
+pub fn account_of(endpoint: &str) -> Result<String, String> {
+    Endpoint::parse(endpoint).map(|endpoint| endpoint.account().to_owned()).map_err(|error| error.to_string())
+}
+
 /// The file of the key that signs checkpoints.
 pub fn signing_path(config: &Config, state: &Path) -> PathBuf {
     config.custody.signing_key.clone().unwrap_or_else(|| state.join("custody.key"))
@@ -138,4 +147,23 @@ fn public_text(config: &Config, state: &Path, ours: &SigningKey) -> anyhow::Resu
     };
     let is_listed = PublicKeys::from_text(&text).is_ok_and(|keys| keys.contains(ours.id()));
     Ok(if is_listed { text } else { format!("{text}\n{}\n", ours.public(None)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_taken_in_only_if_it_can_be_copied_to() {
+        assert_eq!(account_of("https://acct1.blob.core.windows.net").as_deref(), Ok("acct1"));
+        for (refused, why) in [
+            ("http://acct1.blob.core.windows.net", "must be https"),
+            ("https://acct1.dfs.core.windows.net", "Data Lake"),
+            ("https://acct1.blob.core.windows.net/?sig=planted", "query"),
+            ("https://files.example", "does not name the account"),
+        ] {
+            let told = account_of(refused).unwrap_err();
+            assert!(told.contains(why) && !told.contains("planted"), "{refused}: {told}");
+        }
+    }
 }

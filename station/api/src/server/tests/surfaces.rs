@@ -110,7 +110,9 @@ async fn running(folder: &tempfile::TempDir) -> (Running, Arc<Office>) {
     let tokens = Tokens::new(store.clone(), store, station.as_str());
     let custody = custody::Keys::new(None, "").unwrap();
     let clock = system_clock();
-    let parts = Parts { ledger, vault, station, clock, feed, deliveries, bays, jobs, tokens, custody };
+    let account_of = |_: &str| Err("none here".to_owned());
+    let parts =
+        Parts { ledger, vault, station, clock, feed, deliveries, bays, jobs, tokens, custody, account_of };
     let desk = Desk::new(parts);
     let office = Arc::new(Office::new().await);
     let arm = office.surface();
