@@ -13,6 +13,7 @@
 //! | what a handler takes from a request | [`ask`], [`once`], [`etag`], [`cursor`] |
 //! | what a refusal looks like | [`refused`] |
 //! | jobs, drives, bays | `jobs`, `drives`, `bays` |
+//! | what is done with them | `packages`, `scans`, `shipping`; when something is wrong, `troubles` |
 //! | events, web-hooks, tokens, accounts, custody | the module of that name |
 //! | the OpenAPI file | [`crate::openapi`] |
 
@@ -38,6 +39,7 @@ mod shipping;
 mod status;
 #[allow(unused_qualifications, reason = "utoipa's macro writes them")]
 mod tokens;
+mod troubles;
 #[allow(unused_qualifications, reason = "utoipa's macro writes them")]
 mod webhooks;
 
@@ -168,14 +170,22 @@ pub(crate) fn open_routes() -> OpenApiRouter<Desk> {
         .routes(of(Op::Release, routes!(scans::release)))
         .routes(of(Op::ReceivePackage, routes!(scans::never_received)))
         .routes(of(Op::Pack, routes!(scans::pack)))
+        .routes(of(Op::Hold, routes!(troubles::fault)))
+        .routes(of(Op::PutBackFaulted, routes!(troubles::put_back)))
+        .routes(of(Op::SetAside, routes!(troubles::unsupported)))
+        .routes(of(Op::GiveUp, routes!(troubles::give_up)))
         .routes(of(Op::JobsRead, routes!(packages::get)))
         .routes(of(Op::ReceivePackage, routes!(packages::receive)))
         .routes(of(Op::ReceivePackage, routes!(packages::unpack)))
+        .routes(of(Op::SettleReturn, routes!(troubles::parcel_returned)))
         .routes(of(Op::JobsRead, routes!(jobs::list)))
         .routes(of(Op::JobsRead, routes!(jobs::get)))
         .routes(of(Op::Ship, routes!(shipping::ship)))
         .routes(of(Op::Hold, routes!(shipping::fault)))
         .routes(of(Op::PutBackFaulted, routes!(shipping::put_back)))
+        .routes(of(Op::SettleReturn, routes!(troubles::return_impossible)))
+        .routes(of(Op::ApproveSanitise, routes!(troubles::destroyed)))
+        .routes(of(Op::JobsWrite, routes!(troubles::customer_answered)))
         .routes(of(Op::ReadEvents, routes!(events::events)))
         .routes(of(Op::ReadWebHooks, routes!(webhooks::list)))
         .routes(of(Op::ManageWebHooks, routes!(webhooks::create)))

@@ -70,11 +70,7 @@ impl Jobs {
 
     /// The active jobs that a parcel belongs to and the caller may know of: by its number, or by its number with a
     /// suffix.
-    async fn jobs_of_parcel(
-        &self,
-        caller: &Caller,
-        tracking_number: &str,
-    ) -> Result<Vec<Stored>, DeskError> {
+    async fn jobs_of_parcel(&self, caller: &Caller, tracking_number: &str) -> Result<Vec<Stored>, DeskError> {
         let mut found: Vec<Stored> = Vec::new();
         for number in parcel::numbers(tracking_number) {
             let rows = self.parts.jobs.active_jobs_of_parcel(&number).await.map_err(LookError::Store)?;

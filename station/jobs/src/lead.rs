@@ -3,9 +3,10 @@
 //! Each is one event; when it fits, and what follows, is the job's to say. Who may decide it is the API's table.
 
 use model::DriveId;
-use model::job::{Happening, JobKey, RunLogs};
+use model::job::{DriveState, EventName, Happening, JobDrive, JobKey, Refusal, RunLogs};
 use model::status::DriveStatus;
 
+use crate::service::Work;
 use crate::{Caller, ChangeError, Jobs, Stored};
 
 impl Jobs {
@@ -50,10 +51,10 @@ impl Jobs {
         self.tell(caller, key, Happening::DrivePutBack { drive_id: drive_id.clone() }).await
     }
 
-    /// A drive that does not go on is given up, with that status; what landed of it stays, and it goes back.
+    /// A faulted drive is given up, with that status; what landed of it stays, and it goes back.
     ///
     /// # Errors
-    /// When it is neither faulted nor being copied, or has ended.
+    /// When it is not faulted, or has ended otherwise.
     pub async fn drive_given_up(
         &self,
         caller: &Caller,
@@ -61,8 +62,19 @@ impl Jobs {
         drive_id: &DriveId,
         status: DriveStatus,
     ) -> Result<Stored, ChangeError> {
-        let (drive_id, logs) = (drive_id.clone(), RunLogs::default());
-        self.tell(caller, key, Happening::DriveEnded { drive_id, status, bytes_succeeded: 0, logs }).await
+        self.change(&Work::new(caller, key), |found| {
+            let (drive_id, logs) = (drive_id.clone(), RunLogs::default());
+            match found.job.drive(&drive_id) {
+                // A bay would go on with it, and could not say how it ended.
+                Some(JobDrive { state: state @ DriveState::Transferring, .. }) => {
+                    let (event, state) = (EventName::DriveEnded, *state);
+                    let advice = "report it as faulty first";
+                    Err(Refusal::DriveState { event, drive_id, state, advice }.into())
+                }
+                _ => Ok(vec![Happening::DriveEnded { drive_id, status, bytes_succeeded: 0, logs }]),
+            }
+        })
+        .await
     }
 
     /// A drive that came along with this job is another's: it can be booked there, and does not go back from here.

@@ -121,7 +121,8 @@ pub(super) async fn unpack(
     Ok(render(&desk.parts().jobs.unpack(&caller, &key, &tracking, reason).await?))
 }
 
-async fn which(
+/// The one job that a command about a parcel is for.
+pub(super) async fn which(
     desk: &Desk,
     reach: &Reach,
     tracking: &str,
@@ -178,6 +179,12 @@ impl ReceivePackage {
 }
 
 impl PackageView {
+    /// A parcel that is not here any more.
+    pub(super) fn returned(tracking: &str, stored: &Stored) -> Answer {
+        let next = "Nothing: it went back.".to_owned();
+        Answer::ok(Self { next, ..Self::of(tracking, std::slice::from_ref(stored), None) })
+    }
+
     fn answer(tracking: &str, stored: &[Stored], before: Option<&model::job::Parcel>) -> Answer {
         Answer::ok(Self::of(tracking, stored, before))
     }

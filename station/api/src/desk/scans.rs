@@ -207,7 +207,7 @@ pub(super) async fn pack(
 }
 
 /// The job of a drive, also of one that only came along with it; if the caller may know of it.
-async fn owner(desk: &Desk, reach: &Reach, drive_id: &str) -> Result<(JobKey, DriveId), Refused> {
+pub(super) async fn owner(desk: &Desk, reach: &Reach, drive_id: &str) -> Result<(JobKey, DriveId), Refused> {
     let drive_id = known(drive_id)?;
     let stored = desk.parts().jobs.find_holder(&drive_id).await?;
     let stored = stored.filter(|stored| reach.covers_job(&stored.job.key));
@@ -221,7 +221,7 @@ fn key(reach: &Reach, arm_id: &str) -> Result<JobKey, Refused> {
 }
 
 /// The answer: the drive as its job has it now.
-fn shown(drive_id: &DriveId) -> impl Fn(&Stored) -> Answer + Clone + Send + Sync + 'static {
+pub(super) fn shown(drive_id: &DriveId) -> impl Fn(&Stored) -> Answer + Clone + Send + Sync + 'static {
     let drive_id = drive_id.clone();
     move |stored| Answer::ok(view(&stored.job, &drive_id))
 }

@@ -49,16 +49,18 @@ pub(super) struct FaultJob {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PutBackJob {
     /// In which state.
-    state: WorkingState,
+    state: PutBackTo,
 }
 
 /// Where a job can be put back to.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-pub(super) enum WorkingState {
+pub(super) enum PutBackTo {
     Shipping,
     Received,
     Transferring,
     Packaging,
+    /// Over: only when no drive of it is here.
+    Closed,
 }
 
 /// Says that the box left, and under which number.
@@ -132,7 +134,7 @@ pub(super) async fn fault(
     Ok(shown(&desk.parts().jobs.tell(&caller, &row.key, Happening::JobFaulted { reason }).await?))
 }
 
-/// Puts a job back into work.
+/// Puts a job back into work; or closes it, when no drive of it is here.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{subscription}/{resource_group}/{name}/put-back",
@@ -156,21 +158,22 @@ pub(super) async fn put_back(
     let row = find(&desk, &reach, &path).await?;
     command.if_match.demand(row.version)?;
     let to = match command.body.state {
-        WorkingState::Shipping => JobState::Shipping,
-        WorkingState::Received => JobState::Received,
-        WorkingState::Transferring => JobState::Transferring,
-        WorkingState::Packaging => JobState::Packaging,
+        PutBackTo::Shipping => JobState::Shipping,
+        PutBackTo::Received => JobState::Received,
+        PutBackTo::Transferring => JobState::Transferring,
+        PutBackTo::Packaging => JobState::Packaging,
+        PutBackTo::Closed => JobState::Closed,
     };
     let caller = asker(&desk, &command, &row);
     Ok(shown(&desk.parts().jobs.tell(&caller, &row.key, Happening::JobPutBack { to }).await?))
 }
 
 /// Who asks; and if they said what they saw, only as long as that is so.
-fn asker<T>(desk: &Desk, command: &Command<T>, row: &JobRow) -> Caller {
+pub(super) fn asker<T>(desk: &Desk, command: &Command<T>, row: &JobRow) -> Caller {
     let caller = command.asker(desk, shown);
     if matches!(command.if_match, IfMatch::Of(_)) { caller.if_version(row.version) } else { caller }
 }
 
-fn shown(stored: &Stored) -> Answer {
+pub(super) fn shown(stored: &Stored) -> Answer {
     Answer::ok(Whole::of(stored)).header(axum::http::header::ETAG, etag(stored.version))
 }

@@ -28,13 +28,19 @@ pub enum Operation {
     Resume,
     /// Take a drive out of its bay, done or not.
     Release,
-    /// Put a drive back into work that had faulted.
+    /// Put a drive or a job back into work that had faulted.
     PutBackFaulted,
+    /// Say that a drive is of no supported kind, so that it goes back as it came.
+    SetAside,
+    /// Give a faulty drive up.
+    GiveUp,
     /// Scan a drive into the box that goes back.
     Pack,
     /// Say that a box left, and under which number.
     Ship,
-    /// Approve that a drive is erased.
+    /// Say that a parcel went back as it came, or that drives cannot be sent back.
+    SettleReturn,
+    /// Approve that a drive is erased, or say that drives were destroyed.
     ApproveSanitise,
     /// Say how far a drive is, and how it ended.
     ReportProgress,

@@ -26,6 +26,8 @@ pub type Row = (Operation, [Cell; Role::ALL.len()]);
 /// * Keys (`JobsListBitLockerKeys`) go to their owner, and to the admin for the day the owner lost them; nobody at
 ///   the bays needs to see one, because the station opens the drives itself.
 /// * An admin does not approve erasing: the approver is a second person by rule, and who makes tokens would be both.
+///   The same for drives that were destroyed.
+/// * What gives a customer's drive or parcel up for good is the lead's to decide.
 /// * Bays, metrics and web-hooks are about every customer at once, so no customer sees them.
 /// * Auditors read all and change nothing; exporting the chain is reading.
 #[rustfmt::skip]
@@ -51,8 +53,11 @@ pub const TABLE: &[Row] = &[
     (Op::Resume,                 [N, A, A, N, N, A, N, N]),
     (Op::Release,                [N, A, A, N, N, A, N, N]),
     (Op::PutBackFaulted,         [N, N, A, N, N, A, N, N]),
+    (Op::SetAside,               [A, A, A, N, N, A, N, N]),
+    (Op::GiveUp,                 [N, N, A, N, N, A, N, N]),
     (Op::Pack,                   [N, A, A, N, N, A, N, N]),
     (Op::Ship,                   [N, A, A, N, N, A, N, N]),
+    (Op::SettleReturn,           [N, N, A, N, N, A, N, N]),
     (Op::ApproveSanitise,        [N, N, N, A, N, N, N, N]),
     (Op::ReportProgress,         [N, N, N, N, N, N, A, N]),
     (Op::ReadDrives,             [A, A, A, A, A, A, A, O]),

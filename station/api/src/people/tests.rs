@@ -12,14 +12,15 @@ const EVERYBODY: [Op; 2] = [Op::OperationsRead, Op::LocationsRead];
 /// By role: what it may do to everything. Written without looking at the table; both must agree.
 fn golden(role: Role) -> Vec<Op> {
     let seeing = [Op::JobsRead, Op::ReadDrives, Op::ReadBays, Op::ReadEvents];
-    let floor = [Op::ScanDrive, Op::AssignBay, Op::Hold, Op::Resume, Op::Release, Op::Pack, Op::Ship];
+    let floor =
+        [Op::ScanDrive, Op::AssignBay, Op::Hold, Op::Resume, Op::Release, Op::SetAside, Op::Pack, Op::Ship];
     let extra: Vec<Op> = match role {
-        Role::Receiver => vec![Op::ReceivePackage, Op::ScanDrive, Op::Hold],
+        Role::Receiver => vec![Op::ReceivePackage, Op::ScanDrive, Op::Hold, Op::SetAside],
         Role::Technician => floor.to_vec(),
         Role::Lead => [
             &floor[..],
             &[Op::ReceivePackage, Op::PutBackFaulted, Op::JobsWrite, Op::ReadMetrics, Op::ReadCustody],
-            &[Op::ReadWebHooks],
+            &[Op::GiveUp, Op::SettleReturn, Op::ReadWebHooks],
         ]
         .concat(),
         Role::SanitiseApprover => vec![Op::ScanDrive, Op::ApproveSanitise, Op::ReadCustody],

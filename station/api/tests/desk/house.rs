@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::desk::bays::{BayNow, Board};
@@ -34,6 +35,8 @@ pub struct House {
     pub address: SocketAddr,
     pub token: String,
     pub jobs: Arc<Jobs>,
+    /// How much later it is for jobs than it is.
+    pub later_ms: Arc<AtomicI64>,
     pub tokens: Tokens,
     pub bays: watch::Sender<Arc<[BayNow]>>,
     client: reqwest::Client,
@@ -76,7 +79,8 @@ impl House {
         let ledger = Arc::new(SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap());
         let vault = Arc::new(Vault::over(MasterKeys::ephemeral()));
         let tokens = Tokens::new(ledger.clone(), ledger.clone(), "north");
-        let jobs = Arc::new(jobs(&ledger, &vault));
+        let later_ms = Arc::new(AtomicI64::new(0));
+        let jobs = Arc::new(jobs(&ledger, &vault, later_ms.clone()));
         let (bays, board) = Board::new([BayNow::empty("B-01"), BayNow::empty("B-02")]);
         let guard = Guard::new(["127.0.0.0/8".parse().unwrap()]);
         let deliveries = Deliveries {
@@ -116,6 +120,7 @@ impl House {
             address,
             token,
             jobs,
+            later_ms,
             tokens,
             bays,
             client: client(),
@@ -181,14 +186,27 @@ impl House {
 
     /// The same of another subscription.
     pub async fn shipped_of(&self, subscription: &str, name: &str, serials: &[&str]) -> JobKey {
-        let key = JobKey::new(subscription, "Group", name);
-        let customer = jobs::Caller::new("token:customer", vec!["customer".to_owned()]);
-        let keys =
-            serials.iter().map(|serial| (id(serial), Secret::from_text(PASSWORD.to_owned()))).collect();
-        self.jobs.create(&customer, import(&key, serials), keys).await.unwrap();
-        self.jobs.update(&customer, &key, Changes { ship: true, ..Changes::default() }).await.unwrap();
+        self.shipped_as(JobKey::new(subscription, "Group", name), serials).await
+    }
+
+    /// The same under that key.
+    pub async fn shipped_as(&self, key: JobKey, serials: &[&str]) -> JobKey {
+        let key = self.ordered(key, serials).await;
+        self.jobs.update(&customer(), &key, Changes { ship: true, ..Changes::default() }).await.unwrap();
         key
     }
+
+    /// One that the customer has not said to be shipped.
+    pub async fn ordered(&self, key: JobKey, serials: &[&str]) -> JobKey {
+        let keys =
+            serials.iter().map(|serial| (id(serial), Secret::from_text(PASSWORD.to_owned()))).collect();
+        self.jobs.create(&customer(), import(&key, serials), keys).await.unwrap();
+        key
+    }
+}
+
+fn customer() -> jobs::Caller {
+    jobs::Caller::new("token:customer", vec!["customer".to_owned()])
 }
 
 /// Status and JSON of an answer; null where there is no body.
@@ -225,7 +243,8 @@ fn signer(ledger: &Arc<SqliteLedger>) -> custody::Signer {
     custody::Signer { watch: Arc::new(watch), key: key() }
 }
 
-fn jobs(ledger: &Arc<SqliteLedger>, vault: &Arc<Vault>) -> Jobs {
+fn jobs(ledger: &Arc<SqliteLedger>, vault: &Arc<Vault>, later_ms: Arc<AtomicI64>) -> Jobs {
+    let now = system_clock();
     let address =
         ShippingInformation { recipient_name: "North".to_owned(), ..ShippingInformation::default() };
     Jobs::new(jobs::Parts {
@@ -233,7 +252,7 @@ fn jobs(ledger: &Arc<SqliteLedger>, vault: &Arc<Vault>) -> Jobs {
         secrets: ledger.clone(),
         vault: vault.clone(),
         bays: Arc::new(NoBays),
-        clock: system_clock(),
+        clock: Arc::new(move || now() + later_ms.load(Ordering::Relaxed)),
         station: "north".to_owned(),
         sites: Sites::new(vec![Site { location: "West US".to_owned(), address }]).unwrap(),
         customer_keys: false,

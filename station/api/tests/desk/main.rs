@@ -7,4 +7,5 @@ mod narrowed;
 mod roles;
 mod schemathesis;
 mod streams;
+mod troubles;
 mod webhooks;

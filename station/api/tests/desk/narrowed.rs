@@ -5,6 +5,7 @@
 use api::desk::bays::{BayNow, Doing};
 use api::openapi;
 use api::people::{Role, Scope};
+use model::job::JobKey;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -21,7 +22,8 @@ fn bodies(operation: &str) -> Vec<Value> {
     match operation {
         "drivesScan" => vec![json!({}), json!({"job": JOB}), json!({"job": JOB, "extra": true})],
         "drivesAssign" => vec![json!({"bay": "B-01"})],
-        "drivesHold" | "jobsFault" => vec![json!({"reason": "a test"})],
+        "drivesHold" | "drivesFault" | "jobsFault" | "jobsReturnImpossible" => vec![json!({"reason": "a test"})],
+        "drivesGiveUp" => vec![json!({"status": "DiskNotFound"})],
         "drivesPack" => vec![json!({"label": "box"}), json!({"label": "box", "job": JOB})],
         "packagesUnpack" => vec![json!({"shortfallReason": "a test"}), json!({"job": JOB})],
         "jobsShip" => vec![
@@ -33,7 +35,8 @@ fn bodies(operation: &str) -> Vec<Value> {
             vec![json!({"label": "x", "roles": ["admin"], "expiresAt": "2026-01-01T00:00:00Z"})]
         }
         "accountsPut" => vec![json!({"endpoint": "https://account.blob.example", "credential": "x"})],
-        "drivesResume" | "drivesRelease" | "drivesNeverReceived" | "packagesReceive" | "webhooksDelete"
+        "drivesPutBack" | "drivesUnsupported" | "packagesReturn" | "jobsDestroyed"
+        | "jobsCustomerAnswered" | "drivesResume" | "drivesRelease" | "drivesNeverReceived" | "packagesReceive" | "webhooksDelete"
         | "webhooksTest" | "webhooksEnable" | "tokensDelete" | "accountsDelete" | "custodyVerify" => {
             vec![json!({})]
         }
@@ -68,7 +71,10 @@ async fn no_command_reaches_beyond_the_scope_and_none_tells_that_there_is_someth
     let key = house.shipped("one", &["SN-1"]).await;
     house.post("/v1/packages/T-one/receive", json!({})).await;
     house.post("/v1/drives/SN-1/scan", json!({})).await;
-    let stranger = narrowed(&house, Role::Admin, "/subscriptions/Sub-2").await;
+    let grant = "/subscriptions/Sub-2".parse().unwrap();
+    // Between them they may everything.
+    let roles = [Role::Admin, Role::SanitiseApprover];
+    let stranger = token(&house.tokens, roles, Scope::Only(vec![grant])).await;
     let before = house.jobs.get(&key).await.unwrap().unwrap();
     let entries = house.get("/v1/custody/entries?limit=200").await.1;
     for (id, row, method, path) in commands() {
@@ -147,9 +153,9 @@ async fn a_bay_with_anothers_drive_is_taken_and_no_more_is_said_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_parcel_of_several_jobs_only_ones_own_is_booked_in() {
     let house = House::new().await;
-    let theirs = house.shipped_of("Sub-1", "box-1", &["SN-1"]).await;
-    let own = house.shipped_of("Sub-2", "box-2", &["SN-2"]).await;
-    let receiver = narrowed(&house, Role::Receiver, "/subscriptions/Sub-2").await;
+    let theirs = house.shipped_as(JobKey::new("Sub-1", "Theirs", "box-1"), &["SN-1"]).await;
+    let own = house.shipped_as(JobKey::new("Sub-1", "Ours", "box-2"), &["SN-2"]).await;
+    let receiver = narrowed(&house, Role::Receiver, "/subscriptions/Sub-1/resourceGroups/ours").await;
     let send = async |path: &str, body: Value| {
         read(house.ask_as(&receiver, Method::POST, path, &[("Idempotency-Key", path)], Some(body)).await).await
     };
@@ -161,6 +167,6 @@ async fn of_a_parcel_of_several_jobs_only_ones_own_is_booked_in() {
     let (status, problem) =
         send("/v1/drives/SN-1/scan", json!({"job": own.arm_id(), "extra": true})).await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/drive-taken")), "{problem}");
-    assert!(!problem.to_string().contains("Sub-1"), "{problem}");
+    assert!(!problem.to_string().contains("Theirs"), "{problem}");
     house.stop().await;
 }
