@@ -8,4 +8,5 @@ mod roles;
 mod schemathesis;
 mod streams;
 mod troubles;
+mod way;
 mod webhooks;
