@@ -122,7 +122,7 @@ pub(super) struct FileView {
 #[schema(as = CustodyPage)]
 pub(super) struct EntryPage {
     entries: Vec<EntryView>,
-    /// Ask with this as `cursor` for the next part; absent at the end.
+    /// Ask with this as `cursor` for the next part; absent at the end. A part may be empty and the list go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
 }
@@ -164,10 +164,7 @@ pub(super) async fn entries(
     let rows = match &which.job {
         Some(job) => {
             covered(&reach, job)?;
-            let rows = desk.ledger().custody_of_job(job, after, limit).await?;
-            rows.into_iter()
-                .filter(|row| which.chain.as_ref().is_none_or(|chain| row.chain == *chain))
-                .collect()
+            desk.ledger().custody_of_job(job, after, limit).await?
         }
         None if reach.is_everything() => {
             of_chain(&desk, &which, after.map_or(0, |(_, no)| no), limit).await?
@@ -176,7 +173,9 @@ pub(super) async fn entries(
     };
     let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let next = rows.last().filter(|_| is_full).map(|last| format!("{} {}", last.row.no, last.chain));
-    let entries = rows.iter().map(EntryView::of).collect::<Result<_, _>>()?;
+    // Where the list goes on is said before what is asked for is picked out of it.
+    let is_asked = |row: &&ChainRow| which.chain.as_ref().is_none_or(|chain| row.chain == *chain);
+    let entries = rows.iter().filter(is_asked).map(EntryView::of).collect::<Result<_, _>>()?;
     Ok(Json(EntryPage { entries, next_cursor: next.map(|next| pages.cursor(next)) }))
 }
 

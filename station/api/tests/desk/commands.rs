@@ -1,5 +1,6 @@
 //! What is done with parcels, drives and jobs; done once however often it is asked for; and no secret told.
 
+use ledger::{Change, Jobs as _};
 use reqwest::Method;
 use serde_json::json;
 
@@ -210,6 +211,50 @@ fn paths_to_read() -> Vec<String> {
     paths.extend(["entries", "checkpoints", "keys"].map(|name| format!("/v1/custody/{name}")));
     paths.push("/v1/custody/export?job=/subscriptions/Sub-1/resourceGroups/Group/providers/Microsoft.ImportExport/jobs/one".into());
     paths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_one_chain_are_all_told_when_a_job_has_several_chains() {
+    let house = House::new().await;
+    let key = house.shipped("one", &["SN-1"]).await;
+    let draft = custody::Draft {
+        at_unix_ms: 1,
+        actor: "bay:S-01".to_owned(),
+        roles: Vec::new(),
+        action: "drive.started".to_owned(),
+        job: Some(key.arm_id()),
+        drive: None,
+        bay: None,
+        before: None,
+        after: None,
+        reason: None,
+        files: Vec::new(),
+    };
+    for _ in 0..3 {
+        let change = Change { chain: "south".to_owned(), custody: vec![draft.clone()], ..Change::default() };
+        house.ledger.apply(&change).await.unwrap();
+    }
+    house.post("/v1/packages/T-one/receive", json!({})).await;
+    let told = async |chain: &str, limit: u32| {
+        let (mut entries, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path =
+                format!("/v1/custody/entries?job={}&chain={chain}&limit={limit}{cursor}", key.arm_id());
+            let (status, page) = house.get(&path).await;
+            assert_eq!(status, 200, "{page}");
+            entries.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["no"].clone()));
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return entries,
+            }
+        }
+    };
+    for limit in [1, 2, 200] {
+        assert_eq!(told("south", limit).await, [json!(1), json!(2), json!(3)], "{limit} at a time");
+        // The first of this station's is the admin's token.
+        assert_eq!(told("north", limit).await, [json!(2), json!(3), json!(4)], "{limit} at a time");
+    }
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

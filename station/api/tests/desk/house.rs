@@ -35,6 +35,7 @@ pub struct House {
     pub address: SocketAddr,
     pub token: String,
     pub jobs: Arc<Jobs>,
+    pub ledger: Arc<SqliteLedger>,
     /// How much later it is for jobs than it is.
     pub later_ms: Arc<AtomicI64>,
     pub tokens: Tokens,
@@ -120,6 +121,7 @@ impl House {
             address,
             token,
             jobs,
+            ledger,
             later_ms,
             tokens,
             bays,
