@@ -11,7 +11,7 @@ mod feed;
 mod stream;
 mod view;
 
-pub use feed::Feed;
+pub use feed::{Feed, NoSeat};
 pub use stream::stream;
 pub use view::{EventPage, EventView, Watch, group_of, rfc3339, wants};
 

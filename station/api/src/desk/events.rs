@@ -13,8 +13,8 @@ use utoipa::IntoParams;
 use super::Desk;
 use super::ask::Asked;
 use super::refused::Refused;
-use crate::events::{EventPage, Watch, page, stream};
-use crate::people::Reach;
+use crate::events::{EventPage, NoSeat, Watch, page, stream};
+use crate::people::{Caller, Reach};
 use crate::problem::Problem;
 use crate::server::Stopping;
 
@@ -46,9 +46,9 @@ pub(super) struct Which {
 
 /// What happened, in the order in which it was saved.
 ///
-/// With `Accept: text/event-stream` the answer is a stream of server-sent events that goes on as long as the client
-/// stays: `id` is the event's number, `event` its kind, `data` the same JSON as in a page. A client that reconnects with
-/// `Last-Event-ID` misses nothing; where events are not kept any more, an event `missed` says so.
+/// With `Accept: text/event-stream` the answer is a stream of server-sent events: `id` is the event's number, `event` its
+/// kind, `data` the same JSON as in a page. It ends after some minutes. A client that reconnects with `Last-Event-ID`
+/// misses nothing; where events are not kept any more, an event `missed` says so.
 #[utoipa::path(
     get,
     path = "/v1/events",
@@ -65,7 +65,7 @@ pub(super) struct Which {
 )]
 pub(super) async fn events(
     State(desk): State<Desk>,
-    reach: Reach,
+    (caller, reach): (Caller, Reach),
     Asked(which): Asked<Which>,
     headers: HeaderMap,
     stopping: Option<Extension<Stopping>>,
@@ -96,8 +96,8 @@ pub(super) async fn events(
         }
     };
     let parts = desk.parts();
-    let streaming = stream(parts.ledger.clone(), &parts.feed, watch, after, stopped).await?;
-    streaming.ok_or_else(too_many_streams)
+    let watcher = (caller.id.as_str(), watch);
+    stream(parts.ledger.clone(), &parts.feed, watcher, after, stopped).await?.map_err(too_many_streams)
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<Option<i64>, Refused> {
@@ -116,11 +116,15 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     kinds.into_iter().any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
-fn too_many_streams() -> Refused {
-    let problem = Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too-many-streams",
-        "As many screens as the station serves are watching already.",
-    );
+fn too_many_streams(none: NoSeat) -> Refused {
+    let (status, title) = match none {
+        NoSeat::Full => {
+            (StatusCode::SERVICE_UNAVAILABLE, "As many screens as the station serves are watching already.")
+        }
+        NoSeat::CallerFull => {
+            (StatusCode::TOO_MANY_REQUESTS, "As many of your screens as may be are watching.")
+        }
+    };
+    let problem = Problem::new(status, "too-many-streams", title);
     Refused::Later(Box::new(problem.with("retryable", true)), 30)
 }

@@ -1,8 +1,9 @@
 //! One watcher's stream of server-sent events.
 //!
 //! `id:` is the event's number, which the client sends back as `Last-Event-ID` when it reconnects. A comment goes out
-//! when nothing else does, so that both sides notice a dead connection. The stream ends when the server stops, and
-//! when the ledger fails: the client reconnects and loses nothing.
+//! when nothing else does, so that both sides notice a dead connection. The stream ends when the server stops, when
+//! the ledger fails, and after some minutes, so that nobody watches for longer whose token was taken back: the client
+//! reconnects, is asked anew who it is, and loses nothing.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,10 +16,11 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream as streams};
 use ledger::{Ledger, OfficeError};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tracing::warn;
 
-use super::{EventView, Feed, PORTION, Watch};
+use super::feed::Seat;
+use super::{EventView, Feed, NoSeat, PORTION, Watch};
 use crate::desk::refused::chain;
 
 /// Proxies cut what is silent for a minute.
@@ -33,21 +35,24 @@ struct Cursor {
     newest: watch::Receiver<i64>,
     after: i64,
     ready: VecDeque<Frame>,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
-/// The stream from behind that number on, or none if there are too many streams.
+/// A caller's stream from behind that number on, or why there is no place for it.
 ///
 /// # Errors
 /// When the ledger cannot be read.
 pub async fn stream(
     ledger: Arc<dyn Ledger>,
     feed: &Feed,
-    watch: Watch,
+    (caller, watch): (&str, Watch),
     after: Option<i64>,
     stopped: impl Future<Output = ()> + Send + 'static,
-) -> Result<Option<Response>, OfficeError> {
-    let Some(seat) = feed.seat() else { return Ok(None) };
+) -> Result<Result<Response, NoSeat>, OfficeError> {
+    let seat = match feed.seat(caller) {
+        Ok(seat) => seat,
+        Err(none) => return Ok(Err(none)),
+    };
     let span = ledger.event_span().await?;
     let after = after.unwrap_or(span.last).clamp(0, span.last);
     let mut ready = VecDeque::from([Frame::default().retry(RECONNECT).comment("connected")]);
@@ -56,9 +61,16 @@ pub async fn stream(
     }
     let after = after.max(span.first.saturating_sub(1));
     let cursor = Cursor { ledger, watch, newest: feed.newest(), after, ready, _seat: seat };
-    let frames = frames(cursor).map(Ok::<_, Infallible>).take_until(stopped);
+    let life = tokio::time::sleep(feed.life());
+    let ended = async move {
+        tokio::select! {
+            () = stopped => {}
+            () = life => {}
+        }
+    };
+    let frames = frames(cursor).map(Ok::<_, Infallible>).take_until(ended);
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("still here");
-    Ok(Some(Sse::new(frames).keep_alive(keep_alive).into_response()))
+    Ok(Ok(Sse::new(frames).keep_alive(keep_alive).into_response()))
 }
 
 /// Says that some events are not kept any more: the watcher must look at the state anew.

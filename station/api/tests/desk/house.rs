@@ -76,6 +76,15 @@ impl House {
 
     /// A house whose web-hooks are that patient.
     pub async fn patient(settings: Settings) -> House {
+        House::whose(settings, Duration::from_secs(600)).await
+    }
+
+    /// A house whose streams of events end after so long.
+    pub async fn of_short_streams(live: Duration) -> House {
+        House::whose(Settings::default(), live).await
+    }
+
+    async fn whose(settings: Settings, streams_live: Duration) -> House {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Arc::new(SqliteLedger::open(&folder.path().join("ledger.db")).await.unwrap());
         let vault = Arc::new(Vault::over(MasterKeys::ephemeral()));
@@ -100,7 +109,7 @@ impl House {
             vault,
             station: "north".to_owned(),
             clock: system_clock(),
-            feed: Feed::start(ledger.clone(), Duration::from_millis(10)),
+            feed: Feed::start(ledger.clone(), Duration::from_millis(10)).ending_after(streams_live),
             deliveries,
             bays: board,
             jobs: jobs.clone(),

@@ -1,9 +1,12 @@
 //! Server-sent events: in order, resumed where they broke off, ended when the server stops.
 
+use std::time::Duration;
+
+use api::people::{Role, Scope};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::house::{House, LIMIT};
+use crate::house::{House, LIMIT, token};
 
 /// Reads a stream as a browser does, and knows nothing else.
 struct Stream {
@@ -13,10 +16,14 @@ struct Stream {
 
 impl Stream {
     async fn open(house: &House, path: &str, last: Option<i64>) -> Stream {
+        Stream::open_as(&house.token, house, path, last).await
+    }
+
+    async fn open_as(token: &str, house: &House, path: &str, last: Option<i64>) -> Stream {
         let last = last.map(|last| last.to_string());
         let mut headers = vec![("Accept", "text/event-stream")];
         headers.extend(last.as_deref().map(|last| ("Last-Event-ID", last)));
-        let answer = house.ask(Method::GET, path, &headers, None).await;
+        let answer = house.ask_as(token, Method::GET, path, &headers, None).await;
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         Stream { answer, text: String::new() }
     }
@@ -71,6 +78,23 @@ async fn a_stream_tells_everything_in_order_and_goes_on_after_a_break() {
     house.stop().await;
     // It ends with the server; this would run into its limit if it did not.
     while stream.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_by_itself_and_whose_token_was_taken_back_gets_no_other() {
+    let house = House::of_short_streams(Duration::from_millis(200)).await;
+    let issued = token(&house.tokens, [Role::Technician], Scope::Everything).await;
+    let mut stream = Stream::open_as(&issued, &house, "/v1/events?after=0", None).await;
+    let (_, page) = house.get("/v1/tokens").await;
+    let is_it = |token: &&Value| token["roles"] == json!(["technician"]);
+    let id =
+        page["tokens"].as_array().unwrap().iter().find(is_it).unwrap()["id"].as_str().unwrap().to_owned();
+    house.ask(Method::DELETE, &format!("/v1/tokens/{id}"), &[], None).await;
+    // Without an end this would run into its limit.
+    while stream.next().await.is_some() {}
+    let headers = [("Accept", "text/event-stream"), ("Last-Event-ID", "0")];
+    assert_eq!(house.ask_as(&issued, Method::GET, "/v1/events", &headers, None).await.status(), 401);
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
