@@ -1,11 +1,13 @@
 //! `/v1/jobs`: jobs as the station sees them. What customers see and change is the ARM surface's.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use jobs::Stored;
-use ledger::{JobFilter, JobKey, JobRow, JobScope, PAGE_ROWS_MAX};
+use ledger::{JobFilter, JobKey, JobRow, JobScope};
 use model::job::{Job, JobState, JobType};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,10 +19,10 @@ use super::drives::{DriveView, JobName, PlaceView, name, parse};
 use super::etag::etag;
 use super::refused::{Refused, lengths, out_of_range, unknown};
 use crate::events::rfc3339;
-use crate::people::Reach;
+use crate::people::{Grant, Reach};
 
-/// A customer's list looks at this many jobs, then gives a cursor instead of going on.
-const LOOKED_AT_MAX: usize = 10 * PAGE_ROWS_MAX as usize;
+/// A list that finds nothing looks at this many of the ledger's pages, then gives a cursor instead of going on.
+const LOOKS_MAX: usize = 10;
 
 /// A job in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,35 +162,73 @@ impl Path {
 
 impl Which {
     /// A word that no job has finds nothing, which is not an error.
-    fn filter(&self) -> JobFilter {
-        let scope = match (&self.subscription, &self.resource_group) {
-            (Some(subscription), Some(resource_group)) => JobScope::ResourceGroup {
-                subscription: subscription.clone(),
-                resource_group: resource_group.clone(),
-            },
-            (Some(subscription), None) => JobScope::Subscription(subscription.clone()),
-            (None, _) => JobScope::All,
-        };
+    fn filter(&self, scope: JobScope) -> JobFilter {
         let state =
             |text: &String| JobState::parse(text).map_or(text.clone(), |state| state.as_str().to_owned());
         let kind = |text: &String| JobType::parse(text).map_or(text.clone(), |kind| kind.as_str().to_owned());
         JobFilter { scope, state: self.state.as_ref().map(state), job_type: self.job_type.as_ref().map(kind) }
     }
 
-    fn pages(&self) -> Pages {
-        let filter =
-            [&self.subscription, &self.resource_group, &self.state, &self.job_type].map(Option::as_deref);
-        Pages::new("jobs", &filter)
+    /// A cursor counts scopes, so it is good for the same ones only.
+    fn pages(&self, scopes: &[JobScope]) -> Pages {
+        let scopes = format!("{scopes:?}");
+        let [group, state, kind] = [&self.resource_group, &self.state, &self.job_type].map(Option::as_deref);
+        Pages::new("jobs", &[Some(&scopes), group, state, kind])
+    }
+
+    /// What the ledger is asked for, one after the other: of what is asked for, what the caller may see; nothing twice.
+    fn scopes(&self, reach: &Reach) -> Vec<JobScope> {
+        let Some(grants) = reach.grants() else {
+            return vec![scope(self.subscription.as_deref(), self.resource_group.as_deref())];
+        };
+        let folded = |text: &String| text.to_ascii_lowercase();
+        let asked: BTreeSet<(String, Option<String>)> = grants
+            .iter()
+            .filter(|grant| self.asks_for(grant))
+            .map(|grant| {
+                (&grant.subscription, grant.resource_group.as_ref().or(self.resource_group.as_ref()))
+            })
+            .map(|(subscription, group)| (folded(subscription), group.map(folded)))
+            .collect();
+        let is_part =
+            |of: &str, group: &Option<String>| group.is_some() && asked.contains(&(of.to_owned(), None));
+        let own = asked.iter().filter(|(of, group)| !is_part(of, group));
+        own.map(|(of, group)| scope(Some(of), group.as_deref())).collect()
+    }
+
+    fn asks_for(&self, grant: &Grant) -> bool {
+        let same = |wanted: &Option<String>, granted: Option<&String>| match (wanted, granted) {
+            (Some(wanted), Some(granted)) => wanted.eq_ignore_ascii_case(granted),
+            _ => true,
+        };
+        same(&self.subscription, Some(&grant.subscription))
+            && same(&self.resource_group, grant.resource_group.as_ref())
     }
 
     fn sees(&self, row: &JobRow, reach: &Reach) -> bool {
         let in_group = |group: &String| row.key.resource_group.eq_ignore_ascii_case(group);
-        reach.covers_job(&row.key)
-            && self.resource_group.as_ref().is_none_or(in_group)
+        reach.covers_job(&row.key) && self.resource_group.as_ref().is_none_or(in_group)
     }
 }
 
-/// Jobs, in the order in which they were made.
+fn scope(subscription: Option<&str>, resource_group: Option<&str>) -> JobScope {
+    match (subscription.map(str::to_owned), resource_group.map(str::to_owned)) {
+        (Some(subscription), Some(resource_group)) => {
+            JobScope::ResourceGroup { subscription, resource_group }
+        }
+        (Some(subscription), None) => JobScope::Subscription(subscription),
+        (None, _) => JobScope::All,
+    }
+}
+
+/// Where a list of several scopes goes on: in which of them, and behind what.
+fn place_of(text: &str) -> Option<(usize, Option<i64>)> {
+    let (index, after) = text.split_once(' ')?;
+    let after = if after.is_empty() { None } else { Some(after.parse().ok()?) };
+    Some((index.parse().ok()?, after))
+}
+
+/// Jobs, in the order in which they were made; for who is limited to several scopes, scope by scope.
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", operation_id = "jobsList", params(Which), responses((status = 200, body = JobPage)))]
 pub(super) async fn list(
     State(desk): State<Desk>,
@@ -201,27 +241,31 @@ pub(super) async fn list(
         ("state", which.state.as_deref(), 32),
         ("jobType", which.job_type.as_deref(), 32),
     ])?;
-    let (pages, filter) = (which.pages(), which.filter());
+    let scopes = which.scopes(&reach);
+    let pages = which.pages(&scopes);
     let limit = match which.limit.unwrap_or(50) {
         limit @ 1..=200 => limit,
         _ => return Err(out_of_range("limit is 1 to 200").into()),
     };
     let after = which.cursor.as_deref().map(|cursor| pages.after(cursor)).transpose()?;
-    let mut after = after.map(|after| after.parse::<i64>().map_err(|_| ForeignCursor)).transpose()?;
-    let (mut jobs, mut looked_at) = (Vec::new(), 0);
+    let place = after.map(|after| place_of(&after).ok_or(ForeignCursor)).transpose()?;
+    let (mut index, mut after) = place.unwrap_or((0, None));
+    let (mut jobs, mut looks) = (Vec::new(), 0);
     // A page of the ledger is read whole and its end is the cursor, so no page is longer than was asked for.
-    while jobs.is_empty() && looked_at < LOOKED_AT_MAX {
-        let page = desk.ledger().jobs(&filter, after, limit).await?;
-        looked_at += page.jobs.len();
+    while let Some(scope) = scopes.get(index).filter(|_| jobs.is_empty() && looks < LOOKS_MAX) {
+        let page = desk.ledger().jobs(&which.filter(scope.clone()), after, limit).await?;
+        looks += 1;
         for row in page.jobs.iter().filter(|row| which.sees(row, &reach)) {
             jobs.push(Summary::of_row(row)?);
         }
         after = page.next;
         if after.is_none() {
-            break;
+            index += 1;
         }
     }
-    Ok(Json(JobPage { jobs, next_cursor: after.map(|after| pages.cursor(after)) }))
+    let place = || format!("{index} {}", after.map(|after| after.to_string()).unwrap_or_default());
+    let next_cursor = (index < scopes.len()).then(|| pages.cursor(place()));
+    Ok(Json(JobPage { jobs, next_cursor }))
 }
 
 /// A job, with its drives and parcels, and its version as `ETag`.

@@ -22,7 +22,9 @@ fn bodies(operation: &str) -> Vec<Value> {
     match operation {
         "drivesScan" => vec![json!({}), json!({"job": JOB}), json!({"job": JOB, "extra": true})],
         "drivesAssign" => vec![json!({"bay": "B-01"})],
-        "drivesHold" | "drivesFault" | "jobsFault" | "jobsReturnImpossible" => vec![json!({"reason": "a test"})],
+        "drivesHold" | "drivesFault" | "jobsFault" | "jobsReturnImpossible" => {
+            vec![json!({"reason": "a test"})]
+        }
         "drivesGiveUp" => vec![json!({"status": "DiskNotFound"})],
         "drivesPack" => vec![json!({"label": "box"}), json!({"label": "box", "job": JOB})],
         "packagesUnpack" => vec![json!({"shortfallReason": "a test"}), json!({"job": JOB})],
@@ -35,9 +37,21 @@ fn bodies(operation: &str) -> Vec<Value> {
             vec![json!({"label": "x", "roles": ["admin"], "expiresAt": "2026-01-01T00:00:00Z"})]
         }
         "accountsPut" => vec![json!({"endpoint": "https://account.blob.example", "credential": "x"})],
-        "drivesPutBack" | "drivesUnsupported" | "packagesReturn" | "jobsDestroyed"
-        | "jobsCustomerAnswered" | "drivesResume" | "drivesRelease" | "drivesNeverReceived" | "packagesReceive" | "webhooksDelete"
-        | "webhooksTest" | "webhooksEnable" | "tokensDelete" | "accountsDelete" | "custodyVerify" => {
+        "drivesPutBack"
+        | "drivesUnsupported"
+        | "packagesReturn"
+        | "jobsDestroyed"
+        | "jobsCustomerAnswered"
+        | "drivesResume"
+        | "drivesRelease"
+        | "drivesNeverReceived"
+        | "packagesReceive"
+        | "webhooksDelete"
+        | "webhooksTest"
+        | "webhooksEnable"
+        | "tokensDelete"
+        | "accountsDelete"
+        | "custodyVerify" => {
             vec![json!({})]
         }
         other => panic!("say what a {other} takes"),
@@ -60,7 +74,8 @@ fn commands() -> Vec<(String, String, Method, String)> {
 /// A path for the job `one`, its drive and its parcel; or for what nobody has.
 fn filled(path: &str, is_there: bool) -> String {
     let (job, drive) = if is_there { ("one", "SN-1") } else { ("nix", "SN-9") };
-    let path = path.replace("/jobs/{subscription}/{resource_group}/{name}", &format!("/jobs/Sub-1/Group/{job}"));
+    let path =
+        path.replace("/jobs/{subscription}/{resource_group}/{name}", &format!("/jobs/Sub-1/Group/{job}"));
     let path = path.replace("{drive_id}", drive).replace("{tracking}", &format!("T-{job}"));
     path.replace("{name}", "account").replace("{id}", "nothing")
 }
@@ -104,6 +119,41 @@ async fn no_command_reaches_beyond_the_scope_and_none_tells_that_there_is_someth
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_looks_only_at_what_is_granted_and_shows_nothing_twice() {
+    let house = House::new().await;
+    // More than ten looks' worth of somebody else's, before the first of theirs.
+    for number in 0..12 {
+        house.shipped_of("Sub-9", &format!("other-{number}"), &[&format!("SN-{number}")]).await;
+    }
+    house.shipped_of("Sub-1", "one", &["SN-A"]).await;
+    house.shipped_of("Sub-2", "two", &["SN-B"]).await;
+    house.shipped_of("Sub-1", "three", &["SN-C"]).await;
+    let grants =
+        ["/subscriptions/Sub-2", "/subscriptions/SUB-1/resourceGroups/group", "/subscriptions/sub-1"];
+    let scope = Scope::Only(grants.iter().map(|grant| grant.parse().unwrap()).collect());
+    let bearer = token(&house.tokens, [Role::Customer], scope).await;
+    let list = async |query: &str| {
+        let (mut names, mut parts, mut cursor) = (Vec::new(), 0, String::new());
+        loop {
+            let path = format!("/v1/jobs?limit=1{query}{cursor}");
+            let (status, page) = read(house.ask_as(&bearer, Method::GET, &path, &[], None).await).await;
+            assert_eq!(status, 200, "{page}");
+            names.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["name"].to_string()));
+            parts += 1;
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return (names, parts),
+            }
+        }
+    };
+    assert_eq!(list("").await, (vec!["\"one\"".into(), "\"three\"".into(), "\"two\"".into()], 3));
+    assert_eq!(list("&subscription=sub-2").await, (vec!["\"two\"".into()], 1));
+    assert_eq!(list("&subscription=Sub-9").await, (vec![], 1));
+    assert_eq!(list("&subscription=Sub-1&resourceGroup=none").await, (vec![], 1));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_the_whole_stations_is_not_for_a_part_of_it() {
     let house = House::new().await;
     let (_, hook) = house.post("/v1/webhooks", json!({"url": "https://hooks.example/x"})).await;
@@ -134,15 +184,15 @@ async fn a_bay_with_anothers_drive_is_taken_and_no_more_is_said_of_it() {
     };
     // As it was assigned, and as it answers in another bay.
     for (bay, doing) in [("B-01", Doing::Copying), ("B-02", Doing::Waiting)] {
-        let there = BayNow { drive_id: Some("SN-1".to_owned()), doing, percent: Some(7), ..BayNow::empty(bay) };
+        let there =
+            BayNow { drive_id: Some("SN-1".to_owned()), doing, percent: Some(7), ..BayNow::empty(bay) };
         let other = if bay == "B-01" { "B-02" } else { "B-01" };
         house.bays.send_replace([there, BayNow::empty(other)].into());
         let view = look(&format!("/v1/bays/{bay}")).await;
         assert!(view["percent"].is_null() && view["next"].as_str().unwrap().contains("in use"), "{view}");
         assert_eq!(look("/v1/bays").await["bays"].as_array().unwrap().len(), 2);
-        let assigned = house
-            .ask_as(&lead, Method::POST, "/v1/drives/SN-2/assign", &[], Some(json!({"bay": bay})))
-            .await;
+        let assigned =
+            house.ask_as(&lead, Method::POST, "/v1/drives/SN-2/assign", &[], Some(json!({"bay": bay}))).await;
         let (status, problem) = read(assigned).await;
         assert_eq!((status, &problem["type"]), (409, &json!("/problems/bay-taken")), "{problem}");
         assert!(!problem.to_string().contains("SN-1"), "{problem}");
@@ -157,15 +207,15 @@ async fn of_a_parcel_of_several_jobs_only_ones_own_is_booked_in() {
     let own = house.shipped_as(JobKey::new("Sub-1", "Ours", "box-2"), &["SN-2"]).await;
     let receiver = narrowed(&house, Role::Receiver, "/subscriptions/Sub-1/resourceGroups/ours").await;
     let send = async |path: &str, body: Value| {
-        read(house.ask_as(&receiver, Method::POST, path, &[("Idempotency-Key", path)], Some(body)).await).await
+        read(house.ask_as(&receiver, Method::POST, path, &[("Idempotency-Key", path)], Some(body)).await)
+            .await
     };
     let (status, parcel) = send("/v1/packages/T-box/receive", json!({})).await;
     assert_eq!((status, parcel["jobs"].as_array().unwrap().len()), (200, 1), "{parcel}");
     assert_eq!(parcel["jobs"][0]["name"], "box-2");
     assert_eq!(house.jobs.get(&theirs).await.unwrap().unwrap().job.parcels, []);
     // A drive that is another's does not become an extra one of theirs, and whose it is stays untold.
-    let (status, problem) =
-        send("/v1/drives/SN-1/scan", json!({"job": own.arm_id(), "extra": true})).await;
+    let (status, problem) = send("/v1/drives/SN-1/scan", json!({"job": own.arm_id(), "extra": true})).await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/drive-taken")), "{problem}");
     assert!(!problem.to_string().contains("Theirs"), "{problem}");
     house.stop().await;
