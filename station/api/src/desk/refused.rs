@@ -65,15 +65,24 @@ impl From<OfficeError> for Refused {
     }
 }
 
-/// The store failed: told to the log whole, to the caller as something to wait for.
+/// The store failed before anything was written: told to the log whole, to the caller as something to wait for.
 pub fn store_failed(error: &dyn std::error::Error) -> Refused {
+    unavailable(error, "Nothing was changed.")
+}
+
+/// The store failed while it wrote: the change may have been saved, and its answer lost.
+pub fn save_failed(error: &dyn std::error::Error) -> Refused {
+    unavailable(error, "Whether it was saved is not known: doing it again is safe.")
+}
+
+fn unavailable(error: &dyn std::error::Error, detail: &str) -> Refused {
     error!(event = "store_failed", err = chain(error));
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "ledger-unavailable",
         "The station's ledger does not answer.",
     )
-    .detail("Nothing was changed.")
+    .detail(detail)
     .with("retryable", true)
     .with("next", "Wait a moment and do it again. If it stays so, call the shift lead.");
     Refused::Later(Box::new(problem), STORE_WAIT_S)
@@ -127,7 +136,7 @@ pub fn not_applied(error: ApplyError) -> Refused {
                 .into()
         }
         ref invalid @ ApplyError::Invalid { .. } => internal("saving a change", invalid),
-        ref fault @ ApplyError::Fault(_) => store_failed(fault),
+        ref fault @ ApplyError::Fault(_) => save_failed(fault),
     }
 }
 
@@ -248,7 +257,7 @@ impl From<ChangeError> for Refused {
             ChangeError::Replay(kept) => Self::Replay(kept),
             ChangeError::KeyReused => once::key_reused().into(),
             ChangeError::Look(look) => look.into(),
-            ref save @ ChangeError::Save(_) => store_failed(save),
+            ref save @ ChangeError::Save(_) => save_failed(save),
             ref other @ (ChangeError::Invalid(_)
             | ChangeError::Seal { .. }
             | ChangeError::CustomerKey(_)
@@ -297,5 +306,22 @@ fn about(refusal: &Refusal) -> Option<String> {
         | Refusal::TooManyDrives { drive_id }
         | Refusal::EndedOtherwise { drive_id, .. } => Some(drive_id.as_str().to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_change_that_may_have_been_saved_nobody_says_that_it_was_not() {
+        let detail = |refused: Refused| match refused {
+            Refused::Later(problem, _) => serde_json::to_value(problem).unwrap()["detail"].to_string(),
+            other => panic!("{other:?}"),
+        };
+        let lost = || std::io::Error::other("the connection broke");
+        let saving = detail(ChangeError::Save(Box::new(lost())).into());
+        assert!(saving.contains("not known") && saving.contains("again is safe"), "{saving}");
+        assert!(detail(store_failed(&lost())).contains("Nothing was changed"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ledger::{ApiToken, ApplyError};
+use ledger::ApiToken;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -190,7 +190,6 @@ fn not_made(error: &TokenError) -> Refused {
     match error {
         TokenError::Refused(reasons) => cannot_be(reasons).into(),
         TokenError::Random(source) => internal("making a token", source),
-        TokenError::Save(source @ ApplyError::Fault(_)) => super::refused::store_failed(source),
         TokenError::Save(source) => not_applied(source.clone()),
     }
 }
