@@ -174,7 +174,7 @@ pub(super) async fn list(
     }
 }
 
-/// A drive of a job that is not over.
+/// A drive of a job that is not over, or one that only came along with it.
 #[utoipa::path(get, path = "/v1/drives/{drive_id}", tag = "drives", operation_id = "drivesGet", params(("drive_id" = String, Path, description = "The serial number.", max_length = 128)), responses((status = 200, body = DriveView)))]
 pub(super) async fn get(
     State(desk): State<Desk>,
@@ -187,15 +187,10 @@ pub(super) async fn get(
 /// The drive, if the caller may know of it.
 pub(super) async fn find(desk: &Desk, reach: &Reach, drive_id: &str) -> Result<DriveView, Refused> {
     let drive_id = known(drive_id)?;
-    let row = desk.ledger().active_job_of_drive(&drive_id).await?;
-    let row = row.filter(|row| reach.covers_job(&row.key));
-    let row = row.ok_or_else(|| unknown_drive(drive_id.as_str()))?;
-    let job = parse(&row.document)?;
-    let found = job.drives.iter().find(|drive| drive.drive_id == drive_id);
-    match found {
-        Some(drive) => Ok(DriveView::new(&row.key, drive)),
-        None => Err(unknown_drive(drive_id.as_str()).into()),
-    }
+    let holder = desk.parts().jobs.find_holder(&drive_id).await?;
+    let holder = holder.filter(|holder| reach.covers_job(&holder.job.key));
+    let holder = holder.ok_or_else(|| unknown_drive(drive_id.as_str()))?;
+    Ok(super::scans::view(&holder.job, &drive_id))
 }
 
 /// A serial number from a path.

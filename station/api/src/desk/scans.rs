@@ -226,7 +226,7 @@ pub(super) fn shown(drive_id: &DriveId) -> impl Fn(&Stored) -> Answer + Clone + 
     move |stored| Answer::ok(view(&stored.job, &drive_id))
 }
 
-fn view(job: &Job, drive_id: &DriveId) -> DriveView {
+pub(super) fn view(job: &Job, drive_id: &DriveId) -> DriveView {
     let extra = job.extra_drives.iter().find(|extra| extra.drive_id == *drive_id);
     match (job.drives.iter().find(|drive| drive.drive_id == *drive_id), extra) {
         (Some(drive), _) => DriveView::new(&job.key, drive),
