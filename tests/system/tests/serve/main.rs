@@ -4,6 +4,7 @@
 mod clients;
 mod events;
 mod fleet;
+mod mended;
 mod process;
 mod receiver;
 mod rotation;
