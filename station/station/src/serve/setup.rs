@@ -54,7 +54,7 @@ pub async fn ledger(config: &Config, state: &Path) -> anyhow::Result<Arc<dyn Led
 /// Opens the ledger of a station that has served already, for a command that asks it or changes it.
 ///
 /// # Errors
-/// As [`ledger`], and when there is none yet: a new one would answer that nothing is in it.
+/// As [`ledger()`], and when there is none yet: a new one would answer that nothing is in it.
 pub async fn ledger_there(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
     let config = config::load(path)?;
     let state = state::folder(config.state.as_deref())?;
