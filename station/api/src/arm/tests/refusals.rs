@@ -346,6 +346,32 @@ async fn what_a_client_got_it_may_send_back() {
 }
 
 #[tokio::test]
+async fn a_drive_gets_another_key_when_the_list_is_fixed_and_the_list_stays() {
+    let client = Client::new().await;
+    client.put("one", VERSION, import("9CA995BB")).await;
+    client.office.set("one", |job| job.state = JobState::Transferring).await;
+    let before = client.get(&job_uri("one", VERSION)).await.json();
+    let whole = KEY.replace("238810", "476083");
+    for (entry, kept) in [
+        (json!({"driveId": "9CA995BB", "bitLockerKey": KEY}), KEY),
+        (
+            json!({"driveId": "9CA995BB", "bitLockerKey": whole, "manifestFile": "\\DriveManifest.xml",
+            "manifestHash": "109B21108597EF36D5785F08303F3638", "driveHeaderHash": ""}),
+            whole.as_str(),
+        ),
+    ] {
+        let answer = client.patch("one", VERSION, json!({"properties": {"driveList": [entry]}})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.json()["properties"]["driveList"], before["properties"]["driveList"]);
+        let uri = format!("{}/one/listBitLockerKeys?api-version={VERSION}", jobs_uri());
+        let keys = client.send(Method::POST, &uri, None).await.json();
+        assert_eq!(keys["value"][0]["bitLockerKey"], *kept);
+    }
+    let other = json!({"properties": {"driveList": [{"driveId": "OTHER", "bitLockerKey": KEY}]}});
+    assert_eq!(client.patch("one", VERSION, other).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn moving_jobs_is_answered_honestly_where_it_was_ever_offered() {
     let client = Client::new().await;
     let base = format!(
