@@ -22,11 +22,9 @@ use super::seats::Seats;
 use super::tls::Certificate;
 
 /// Heads larger than this are refused: 16 KiB is what large bearer tokens with many groups need.
-const HEAD_BYTES_MAX: u32 = 32 << 10;
+const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Headers of one request; browsers and SDKs send under 30.
 const HEADERS_MAX: usize = 64;
-/// Requests at once on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 64;
 
 /// One address that was taken.
 pub(super) enum Listener {
@@ -160,23 +158,22 @@ impl Listener {
 }
 
 /// HTTP's own limits, the same for every listener.
+///
+/// HTTP/1.1 only. Over HTTP/2 a client that opens no window leaves its answers with us for as long as it likes, and
+/// pings keep its connection: nothing there waits where [`super::door`] could see it. Whole bodies to a few clients
+/// gain too little from it.
 fn prepared<A: Address + std::fmt::Debug + 'static, S>(
-    mut server: axum_server::Server<A, S>,
+    server: axum_server::Server<A, S>,
     shared: &Shared,
     control: Control,
 ) -> axum_server::Server<A, S> {
-    let builder = server.http_builder();
-    builder
+    let mut server = server.http1_only();
+    server
+        .http_builder()
         .http1()
         .header_read_timeout(shared.header)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX as usize);
-    builder
-        .http2()
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .keep_alive_interval(shared.header)
-        .keep_alive_timeout(shared.header);
+        .max_buf_size(HEAD_BYTES_MAX);
     server.handle(Handle::with_control(control)).first_request_timeout(shared.header).accept_error_handler(
         |peer, error| match error.kind() {
             io::ErrorKind::ConnectionRefused => {

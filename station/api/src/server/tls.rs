@@ -67,7 +67,7 @@ impl TlsError {
     }
 }
 
-/// Reads and checks one listener's files: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+/// Reads and checks one listener's files: TLS 1.2 and 1.3, HTTP/1.1.
 pub(crate) fn load(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     read(files)?.config(files)
 }
@@ -125,7 +125,7 @@ impl Pair {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(TlsError::Pair)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 }

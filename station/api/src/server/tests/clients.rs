@@ -131,6 +131,33 @@ async fn an_answer_that_nobody_reads_is_given_up() {
     server.stop().await;
 }
 
+/// The opening of a client that knows we could speak HTTP/2 and opens no window: each answer would stay with us.
+fn windowless_http_2(token: &str) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let credentials = format!("Bearer {token}");
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // GET, http, :path, :authority and authorization, by HPACK's static table.
+    let head =
+        [&[0x82, 0x86, 0x04][..], &text("/flood"), &[0x01], &text("x"), &[0x0f, 0x08], &text(&credentials)]
+            .concat();
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings, frame(1, 5, 1, &head)].concat()
+}
+
+#[tokio::test]
+async fn a_client_of_http_2_is_closed_before_anything_is_kept_for_it() {
+    let server = Running::start(plain(Limits::default())).await;
+    let token = server.token(&[Role::Admin]).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(&windowless_http_2(&token)).await.unwrap();
+    let said = rest(&mut stream).await;
+    assert!(said.is_empty() || has_status(&said, 400) || has_status(&said, 505), "{said:?}");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn connections_above_the_limit_are_closed_and_seats_come_back() {
     let limits = Limits { connections_max: 10, connections_per_address_max: 2, ..Limits::default() };

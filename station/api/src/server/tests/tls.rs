@@ -201,7 +201,7 @@ async fn a_handshake_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test]
-async fn curl_gets_its_answer_over_http_2() {
+async fn a_client_that_would_speak_http_2_gets_its_answer_over_http_1_1() {
     let files = Files::new();
     let made = certificate();
     files.put(&made);
@@ -215,8 +215,12 @@ async fn curl_gets_its_answer_over_http_2() {
         .arg(format!("station.test:{port}:127.0.0.1"))
         .arg(format!("https://station.test:{port}/open"));
     match curl.output().await {
-        Ok(said) => assert_eq!(String::from_utf8_lossy(&said.stdout), "open over 2"),
-        Err(error) => println!("skipped: curl_gets_its_answer_over_http_2: no curl: {error}"),
+        Ok(said) => assert_eq!(String::from_utf8_lossy(&said.stdout), "open over 1.1"),
+        Err(error) => {
+            println!(
+                "skipped: a_client_that_would_speak_http_2_gets_its_answer_over_http_1_1: no curl: {error}"
+            )
+        }
     }
     server.stop().await;
 }
