@@ -60,13 +60,18 @@ impl ArmError {
     ///
     /// The outer target is the first one, because clients show that line and often nothing else.
     pub(super) fn invalid_parameters(details: Vec<Detail>) -> Self {
+        let count = details.len();
+        Self::invalid_values(details, count)
+    }
+
+    /// The same, where only the first of `count` values have a detail.
+    fn invalid_values(details: Vec<Detail>, count: usize) -> Self {
         let (first, message) = match &details[..] {
             [only] => (only.target.clone(), only.message.clone()),
             [first, ..] => (
                 first.target.clone(),
                 format!(
-                    "{} values of the request are not valid; see the details. First: {}",
-                    details.len(),
+                    "{count} values of the request are not valid; see the details. First: {}",
                     first.message
                 ),
             ),
@@ -77,9 +82,9 @@ impl ArmError {
         error
     }
 
-    /// Properties of the wrong JSON type, at once.
-    pub(super) fn invalid_content(details: Vec<Detail>) -> Self {
-        let mut error = Self::invalid_parameters(details);
+    /// Properties of the wrong JSON type, `count` of them, the first with their details.
+    pub(super) fn invalid_content(details: Vec<Detail>, count: usize) -> Self {
+        let mut error = Self::invalid_values(details, count);
         error.body.code = "InvalidRequestContent";
         error
     }

@@ -9,20 +9,31 @@ use serde_json::{Map, Value};
 
 use super::error::{ArmError, Detail};
 
+/// So many mistakes are told one by one; of more only the number, so that a body of wrong items does not come back
+/// as an answer many times its size. A job with every property wrong has fewer.
+const TOLD_MAX: usize = 100;
+
 /// What was found wrong so far.
 #[derive(Default, Debug)]
-pub(super) struct Mistakes(Vec<Detail>);
+pub(super) struct Mistakes {
+    told: Vec<Detail>,
+    count: usize,
+}
 
 impl Mistakes {
     /// Notes that something has the wrong type.
     pub(super) fn wrong_type(&mut self, target: &str, expected: &str) {
-        let message = format!("'{target}' must be {expected}.");
-        self.0.push(Detail { code: "InvalidRequestContent".to_owned(), target: target.to_owned(), message });
+        self.count += 1;
+        if self.told.len() < TOLD_MAX {
+            let message = format!("'{target}' must be {expected}.");
+            let code = "InvalidRequestContent".to_owned();
+            self.told.push(Detail { code, target: target.to_owned(), message });
+        }
     }
 
     /// The refusal, if there is anything to refuse.
     pub(super) fn into_result(self) -> Result<(), ArmError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ArmError::invalid_content(self.0)) }
+        if self.count == 0 { Ok(()) } else { Err(ArmError::invalid_content(self.told, self.count)) }
     }
 }
 

@@ -158,6 +158,25 @@ async fn is_handled(
     Ok(())
 }
 
+/// What a body of the largest size can hold of wrong items is not answered one by one.
+#[tokio::test]
+async fn a_full_body_of_wrong_items_gets_a_short_answer() {
+    let client = Client::new().await;
+    let items = |item: &str, count: usize| vec![item; count].join(",");
+    let [list, texts] = [("[", "]"), ("{\"blobList\":{\"blobPath\":[", "]}}")];
+    for (name, (open, close)) in [("driveList", list), ("export", texts)] {
+        let wrong = items("1", 130_001);
+        let body = format!(r#"{{"location":"West US","properties":{{"{name}":{open}{wrong}{close}}}}}"#);
+        let request = Request::put(job_uri("one", ALL[0])).header(header::CONTENT_TYPE, "application/json");
+        let answer = client.raw(request.body(Body::from(body)).expect("the test's request is one")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.text.len() < 32 << 10, "{name}: {} bytes", answer.text.len());
+        let error = &answer.json()["error"];
+        assert_eq!(error["details"].as_array().map(Vec::len), Some(100), "{name}");
+        assert!(error["message"].as_str().is_some_and(|told| told.contains("130001 values")), "{name}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
