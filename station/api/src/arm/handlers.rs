@@ -135,7 +135,7 @@ impl Call<'_> {
 
     async fn put(self, key: JobKey) -> Result<Response, ArmError> {
         let body = body::json(&self.parts.headers, self.body).await?;
-        let order::Put { job, keys, mut problems } = order::put(key, body, self.version)?;
+        let order::Put { job, keys, mut problems } = order::put(key, body)?;
         problems.extend(foreign_account(&self.reach, &job.storage_account_id));
         if !problems.is_empty() {
             return Err(also_wrong(problems, &job, self.arm));
@@ -150,7 +150,7 @@ impl Call<'_> {
 
     async fn patch(self, key: JobKey) -> Result<Response, ArmError> {
         let body = body::json(&self.parts.headers, self.body).await?;
-        let order::Patch { update, keys, ship, cancel, problems } = order::patch(body, self.version)?;
+        let order::Patch { update, keys, ship, cancel, problems } = order::patch(body)?;
         if !problems.is_empty() {
             let job = found(self.arm, &key, self.ids).await?;
             return Err(also_wrong_update(problems, &update, &job));

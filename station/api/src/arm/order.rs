@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::error::{ArmError, Detail};
 use super::fields::{Fields, Mistakes};
-use super::version::ApiVersion;
 
 /// A drive's recovery password, beside the serial number that it was given for.
 pub(super) type Key = (DriveId, Secret);
@@ -46,8 +45,8 @@ pub(super) struct Patch {
 }
 
 /// Reads a PUT's body for a job.
-pub(super) fn put(key: JobKey, body: Value, version: ApiVersion) -> Result<Put, ArmError> {
-    let mut reader = Reader::new(version);
+pub(super) fn put(key: JobKey, body: Value) -> Result<Put, ArmError> {
+    let mut reader = Reader::default();
     let mut body = Fields::of_body(body)?;
     let mut job = NewJob::new(key, reader.text(&mut body, "location"));
     job.tags = reader.tags(&mut body).unwrap_or_default();
@@ -61,8 +60,8 @@ pub(super) fn put(key: JobKey, body: Value, version: ApiVersion) -> Result<Put, 
 }
 
 /// Reads a PATCH's body.
-pub(super) fn patch(body: Value, version: ApiVersion) -> Result<Patch, ArmError> {
-    let mut reader = Reader::new(version);
+pub(super) fn patch(body: Value) -> Result<Patch, ArmError> {
+    let mut reader = Reader::default();
     let mut body = Fields::of_body(body)?;
     let mut update = Update { tags: reader.tags(&mut body), ..Update::default() };
     let (mut keys, mut ship, mut cancel) = (Vec::new(), false, false);
@@ -75,17 +74,13 @@ pub(super) fn patch(body: Value, version: ApiVersion) -> Result<Patch, ArmError>
     Ok(Patch { update, keys, ship, cancel, problems: reader.problems })
 }
 
+#[derive(Default)]
 struct Reader {
-    version: ApiVersion,
     mistakes: Mistakes,
     problems: Vec<Detail>,
 }
 
 impl Reader {
-    fn new(version: ApiVersion) -> Self {
-        Self { version, mistakes: Mistakes::default(), problems: Vec::new() }
-    }
-
     fn problem(&mut self, target: String, message: &str) {
         let message = format!("'{target}' {message}");
         self.problems.push(Detail { code: "InvalidParameter".to_owned(), target, message });
@@ -223,25 +218,19 @@ impl Reader {
         }
     }
 
+    /// The description of 2016-11-01 requires count and date; the service took parcels without (§5.4, item 6).
     fn delivery_package(&mut self, details: &mut Fields) -> Option<DeliveryPackage> {
         let mut from = details.object("deliveryPackage", &mut self.mistakes)?;
         let count = from.whole("driveCount", &mut self.mistakes);
         let drive_count = count.and_then(|count| u32::try_from(count).ok());
-        let ship_date = self.optional(&mut from, "shipDate");
         if count.is_some() && drive_count.is_none() {
             self.problem(from.path_of("driveCount"), "must be a number of drives.");
-        }
-        if self.version.needs_whole_delivery_package() {
-            let missing = [("driveCount", count.is_none()), ("shipDate", ship_date.is_none())];
-            for (name, _) in missing.into_iter().filter(|(_, is_missing)| *is_missing) {
-                self.problem(from.path_of(name), "is required.");
-            }
         }
         Some(DeliveryPackage {
             carrier_name: self.text(&mut from, "carrierName"),
             tracking_number: self.text(&mut from, "trackingNumber"),
             drive_count,
-            ship_date,
+            ship_date: self.optional(&mut from, "shipDate"),
         })
     }
 

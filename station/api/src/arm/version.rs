@@ -46,11 +46,6 @@ impl ApiVersion {
         !matches!(self, Self::V2016_11_01)
     }
 
-    /// Whether a delivery package must say how many drives it holds and when it left.
-    pub const fn needs_whole_delivery_package(self) -> bool {
-        matches!(self, Self::V2016_11_01)
-    }
-
     /// Whether the provider has `moveResources`: only its first description had.
     pub const fn has_move(self) -> bool {
         matches!(self, Self::V2016_11_01)

@@ -242,7 +242,7 @@ pub struct DeliveryPackage {
     pub carrier_name: String,
     /// Its number for the parcel.
     pub tracking_number: String,
-    /// How many drives are in it.
+    /// How many drives are in it; 0 is what PowerShell sends when it is not told, so it announces nothing (§5.4, item 6).
     pub drive_count: Option<u32>,
     /// When it was sent, in the customer's writing.
     pub ship_date: Option<String>,

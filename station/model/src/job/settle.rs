@@ -50,7 +50,7 @@ impl Job {
 
     /// How many drives of an export are announced and not booked; `None` when no number was announced.
     pub(super) fn missing_of_export(&self) -> Option<u32> {
-        let announced = self.delivery_package.as_ref()?.drive_count?;
+        let announced = self.delivery_package.as_ref()?.drive_count.filter(|count| *count > 0)?;
         let booked = u32::try_from(self.drives.len()).unwrap_or(u32::MAX);
         Some(announced.saturating_sub(booked))
     }

@@ -80,23 +80,6 @@ async fn values_of_the_wrong_type_are_told_at_once_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn the_first_version_needs_a_whole_delivery_package_and_the_others_do_not() {
-    let package =
-        json!({"properties": {"deliveryPackage": {"carrierName": "FedEx", "trackingNumber": "123"}}});
-    for version in ALL {
-        let client = Client::new().await;
-        client.put("one", version, import("9CA995BB")).await;
-        let answer = client.patch("one", version, package.clone()).await;
-        if version == "2016-11-01" {
-            let targets = ["driveCount", "shipDate"].map(|name| format!("properties.deliveryPackage.{name}"));
-            assert_eq!(answer.error(), ("InvalidParameter".to_owned(), targets.to_vec()));
-        } else {
-            assert_eq!(answer.status, StatusCode::OK, "{version}: {}", answer.text);
-        }
-    }
-}
-
-#[tokio::test]
 async fn both_spellings_of_the_blob_lists_name_are_read_and_each_version_answers_its_own() {
     for version in ALL {
         let client = Client::new().await;

@@ -239,6 +239,18 @@ fn an_exports_drives_are_listed_as_they_come() {
 }
 
 #[test]
+fn a_parcel_of_no_drives_announces_nothing() {
+    let package = DeliveryPackage { drive_count: Some(0), ..delivery("T1") };
+    let mut teller = Teller::of(NewJob { delivery_package: Some(package), ..export() });
+    teller.ok(Happening::Ship);
+    teller.ok(parcel("T1"));
+    teller.received("E1");
+    assert_eq!(teller.state(), JobState::Shipping, "more may be in the parcel");
+    teller.ok(unpacked("T1", None));
+    assert_eq!(teller.state(), JobState::Received);
+}
+
+#[test]
 fn an_announced_export_is_received_when_as_many_drives_are_here() {
     let package = DeliveryPackage { drive_count: Some(2), ..delivery("T1") };
     let mut teller = Teller::of(NewJob { delivery_package: Some(package), ..export() });

@@ -119,8 +119,6 @@ fn each_wrong_field_of_parcels_and_keys_is_named() {
         "properties.deliveryPackage.trackingNumber",
         C::Missing,
     );
-    let none = DeliveryPackage { drive_count: Some(0), ..delivery("T") };
-    wrong(|n| n.delivery_package = Some(none), "properties.deliveryPackage.driveCount", C::Invalid);
     let stray = EncryptionKey { kek_url: Some("https://k".to_owned()), ..EncryptionKey::default() };
     wrong(|n| n.encryption_key = stray, "properties.encryptionKey.kekUrl", C::NotAllowed);
 }

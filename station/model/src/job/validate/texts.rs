@@ -101,13 +101,6 @@ pub(super) fn check_delivery(package: Option<&DeliveryPackage>, in_use: bool, ch
         package.ship_date.as_deref().unwrap_or(""),
         TEXT_CHARS_MAX,
     );
-    if package.drive_count == Some(0) {
-        checks.add(
-            "properties.deliveryPackage.driveCount",
-            ProblemCode::Invalid,
-            "a parcel has at least one drive",
-        );
-    }
     if in_use {
         let message = "another active job has this tracking number; when one parcel holds several jobs' drives, add -1, -2, …";
         checks.add(number, ProblemCode::InUse, message);
