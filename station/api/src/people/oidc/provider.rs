@@ -162,7 +162,7 @@ pub(super) struct Provider {
     age: Duration,
     kept: RwLock<Kept>,
     /// Whoever holds it fetches; the others wait for what comes of it.
-    fetching: Mutex<()>,
+    fetching: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -182,12 +182,16 @@ impl Provider {
             refetch: Duration::from_millis(config.refetch_ms),
             age: Duration::from_millis(config.keys_age_ms),
             kept: RwLock::default(),
-            fetching: Mutex::default(),
+            fetching: Arc::default(),
         })
     }
 
     /// The key that a token names.
-    pub(super) async fn key(&self, kid: &str, algorithm: Algorithm) -> Result<PublicKey, OidcRefused> {
+    pub(super) async fn key(
+        self: &Arc<Self>,
+        kid: &str,
+        algorithm: Algorithm,
+    ) -> Result<PublicKey, OidcRefused> {
         let unknown = || OidcRefused::Key { kid: kid.to_owned(), algorithm };
         if let Some(key) = self.fresh(kid, algorithm).await {
             return Ok(key);
@@ -208,8 +212,11 @@ impl Provider {
     }
 
     /// Fetches, unless somebody did while this waited, or did so little ago that it is not yet time again.
-    async fn fetch_in_turn(&self, kid: &str, algorithm: Algorithm) -> Result<(), FetchError> {
-        let _turn = self.fetching.lock().await;
+    ///
+    /// On a task of its own: a request whose client left is dropped, and a fetch that is dropped with it would not
+    /// count, so that whoever hangs up could have the provider asked each time.
+    async fn fetch_in_turn(self: &Arc<Self>, kid: &str, algorithm: Algorithm) -> Result<(), FetchError> {
+        let turn = self.fetching.clone().lock_owned().await;
         if self.fresh(kid, algorithm).await.is_some() {
             return Ok(());
         }
@@ -219,6 +226,15 @@ impl Provider {
                 return if kept.has_failed { Err(FetchError::JustFailed) } else { Ok(()) };
             }
         }
+        let provider = self.clone();
+        let fetching = tokio::spawn(async move {
+            let _turn = turn;
+            provider.fetch_and_keep().await
+        });
+        fetching.await.unwrap_or(Err(FetchError::JustFailed))
+    }
+
+    async fn fetch_and_keep(&self) -> Result<(), FetchError> {
         let fetched = self.fetch().await;
         let mut kept = self.kept.write().await;
         kept.tried = Some(Instant::now());

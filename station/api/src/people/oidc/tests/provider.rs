@@ -81,6 +81,22 @@ async fn made_up_keys_do_not_make_us_ask_the_provider_each_time() {
 }
 
 #[tokio::test]
+async fn a_caller_who_hangs_up_does_not_make_us_ask_the_provider_again() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = Issuer::at(silent.local_addr().unwrap(), "http");
+    let oidc = oidc(issuer.config());
+    let token = issuer.rsa.token(&rs256(), &issuer.claims());
+    let asked = tokio::select! {
+        _ = oidc.caller(&token, NOW_MS) => panic!("the provider has not answered"),
+        asked = silent.accept() => asked.unwrap(),
+    };
+    // The caller is gone; the provider then fails its request.
+    drop(asked);
+    let next = oidc.caller(&token, NOW_MS).await;
+    assert!(matches!(next, Err(OidcRefused::Provider(FetchError::JustFailed))), "{next:?}");
+}
+
+#[tokio::test]
 async fn a_provider_that_is_down_is_503_and_asked_again_when_it_is_time() {
     let issuer = Issuer::start().await;
     issuer.say_text(DISCOVERY, 503, String::new());
