@@ -60,7 +60,7 @@ impl Access for PretendLedger {
         self.readable()?;
         self.tamper(|token| {
             if token.id == id {
-                token.last_used_unix_ms = token.last_used_unix_ms.max(Some(at_unix_ms));
+                token.last_used_unix_ms = Some(at_unix_ms);
             }
         });
         Ok(())

@@ -56,7 +56,7 @@ pub trait Access: Send + Sync {
     /// When the store cannot be read.
     async fn tokens(&self, after_id: Option<&str>, limit: u32) -> Result<Vec<ApiToken>, OfficeError>;
 
-    /// Notes that it was used; never goes back in time.
+    /// Notes that it was used; an earlier time replaces a later one, for the clock may have been put right.
     ///
     /// # Errors
     /// When the store cannot be written.

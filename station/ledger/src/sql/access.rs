@@ -110,9 +110,6 @@ fn token(row: &DbRow) -> Result<ApiToken, Fault> {
 }
 
 async fn note_use(connection: &mut Connection, id: &str, at_unix_ms: i64) -> Result<(), Fault> {
-    let query = sqlx::query(
-        "UPDATE api_tokens SET last_used_unix_ms = $1 \
-         WHERE id = $2 AND (last_used_unix_ms IS NULL OR last_used_unix_ms < $1)",
-    );
+    let query = sqlx::query("UPDATE api_tokens SET last_used_unix_ms = $1 WHERE id = $2");
     query.bind(at_unix_ms).bind(id).execute(connection).await.map(drop).map_err(Fault::of)
 }

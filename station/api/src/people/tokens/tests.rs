@@ -174,7 +174,21 @@ async fn a_break_glass_token_leaves_its_use_on_the_chain_or_does_not_open() {
     for _ in 0..3 {
         tokens.bearer(issued.token.expose(), NOW).await.expect("it opens");
     }
+    assert_eq!(break_glass_uses(&ledger), [format!("token:{}", issued.id)]);
+}
+
+fn break_glass_uses(ledger: &PretendLedger) -> Vec<String> {
     let uses = ledger.drafts().into_iter().filter(|draft| draft.action == "token.break-glass-used");
-    let uses: Vec<String> = uses.map(|draft| draft.actor).collect();
-    assert_eq!(uses, [format!("token:{}", issued.id)]);
+    uses.map(|draft| draft.actor).collect()
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_once_hides_no_use_of_a_break_glass_token() {
+    let (ledger, tokens) = tokens();
+    let new = NewToken { is_break_glass: true, ..wanted(&[Role::Admin], Scope::Everything) };
+    let issued = issued(&tokens, new).await;
+    for at in [NOW, NOW - DAY_MS, NOW - DAY_MS + 59_999, NOW - DAY_MS + 60_000] {
+        tokens.bearer(issued.token.expose(), at).await.expect("it opens");
+    }
+    assert_eq!(break_glass_uses(&ledger).len(), 3, "ahead, put right, a minute later");
 }
