@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::{ChangeError, Changes, Created, Stored};
 use model::job::{
@@ -177,7 +177,9 @@ impl Call<'_> {
         let keys = self.arm.jobs.bitlocker_keys(&as_service(&self.caller), &key).await;
         let keys = keys.map_err(|error| refused::key(error, self.ids))?;
         let value = keys.iter().map(|key| shown_key(key, self.ids)).collect::<Result<_, ArmError>>()?;
-        Ok(Json(Values { value }).into_response())
+        // What ARM says of every answer, `no-cache`, lets a proxy or a client keep it on disk.
+        let unkept = [(header::CACHE_CONTROL, "no-cache, no-store")];
+        Ok((unkept, Json(Values { value })).into_response())
     }
 
     /// The operation of the first description that later ones dropped: known, and refused for what is so.

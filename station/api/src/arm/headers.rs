@@ -43,10 +43,10 @@ impl Ids {
         self.request
     }
 
-    /// Puts the headers on an answer; `place` is the station's own location.
+    /// Puts the headers on an answer, which may say more strictly how it is kept; `place` is the station's own location.
     pub(super) fn onto(self, answer: &mut Response, place: &str) {
         let headers = answer.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
         headers.insert(header::EXPIRES, HeaderValue::from_static("-1"));
         insert(headers, REQUEST, &self.request.to_string());

@@ -181,6 +181,7 @@ async fn list_bitlocker_keys_shows_each_drive_with_its_key() {
             let names = expand("value[]{driveId bitLockerKey}");
             let found = is_shaped("ListBitLockerKeys", version, &answer, StatusCode::OK, &names);
             assert_eq!(found, json!({"value": [{"driveId": "9CA995BB", "bitLockerKey": KEY}]}));
+            assert_eq!(answer.headers["cache-control"], "no-cache, no-store", "nobody may keep it");
         }
     }
 }
