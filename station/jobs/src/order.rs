@@ -7,7 +7,7 @@ use ledger::{JobFilter, JobScope, SecretWrite};
 use model::DriveId;
 use model::job::{
     EncryptionKey, Facts, Happening, Job, JobKey, JobState, JobType, NewDrive, NewJob, Problem, ProblemCode,
-    Update, fold_location,
+    Update, fold_location, validate, validate_update,
 };
 
 use crate::secrets::Sealer;
@@ -91,14 +91,28 @@ impl Jobs {
         Err(ChangeError::Contended)
     }
 
+    /// What [`Jobs::create`] finds wrong with a request: for whom it is refused already, to tell everything at once.
+    ///
+    /// # Errors
+    /// When it cannot be looked up.
+    pub async fn judge_new(
+        &self,
+        mut new: NewJob,
+        keys: &[(DriveId, Secret)],
+    ) -> Result<Vec<Problem>, ChangeError> {
+        note_keys(&mut new.drives, keys);
+        let found = self.get(&new.key).await?;
+        let key = found.map_or_else(|| new.key.clone(), |found| found.job.key);
+        Ok(validate(&new, &self.facts_of_new(&key, &new).await?))
+    }
+
     async fn insert_new(
         &self,
         caller: &Caller,
         new: &NewJob,
         keys: &[(DriveId, Secret)],
     ) -> Result<Created, ChangeError> {
-        let facts = self.facts(&new.key, &new.drives, new.delivery_package.as_ref()).await?;
-        let facts = Facts { location_known: self.parts.sites.find(&new.location).is_some(), ..facts };
+        let facts = self.facts_of_new(&new.key, new).await?;
         let accepted = new.clone().accept(&facts).map_err(ChangeError::Invalid)?;
         let (job, actions) = Job::create(accepted, &caller.id, self.now_unix_ms());
         let sealer = self.sealer(&job.encryption_key).await?;
@@ -115,8 +129,7 @@ impl Jobs {
         new: &NewJob,
         keys: &[(DriveId, Secret)],
     ) -> Result<Created, ChangeError> {
-        let facts = self.facts(&found.job.key, &new.drives, new.delivery_package.as_ref()).await?;
-        let facts = Facts { location_known: self.parts.sites.find(&new.location).is_some(), ..facts };
+        let facts = self.facts_of_new(&found.job.key, new).await?;
         let accepted = Box::new(new.clone().accept(&facts).map_err(ChangeError::Invalid)?);
         let secrets = self.secrets_of(found, &new.drives, keys, &new.encryption_key).await?;
         // Only while the job is as it was: the keys were chosen by what it is.
@@ -148,6 +161,16 @@ impl Jobs {
             secrets.extend(self.reseal(key, kept, &sealer).await?);
         }
         Ok(secrets)
+    }
+
+    async fn facts_of_new(&self, key: &JobKey, new: &NewJob) -> Result<Facts, ChangeError> {
+        let facts = self.facts(key, &new.drives, new.delivery_package.as_ref()).await?;
+        Ok(Facts { location_known: self.parts.sites.find(&new.location).is_some(), ..facts })
+    }
+
+    async fn facts_of_update(&self, key: &JobKey, update: &Update) -> Result<Facts, ChangeError> {
+        let drives = update.drives.as_deref().unwrap_or_default();
+        self.facts(key, drives, update.delivery_package.as_ref()).await
     }
 
     /// What must be looked up to judge a request of that job.
@@ -231,6 +254,26 @@ impl Jobs {
         Err(ChangeError::Contended)
     }
 
+    /// What [`Jobs::update`] finds wrong with the fields of a request, as [`Jobs::judge_new`].
+    ///
+    /// # Errors
+    /// When there is no such job, or it cannot be looked up.
+    pub async fn judge_update(
+        &self,
+        key: &JobKey,
+        mut update: Update,
+        keys: &[(DriveId, Secret)],
+    ) -> Result<Vec<Problem>, ChangeError> {
+        if let Some(drives) = &mut update.drives {
+            note_keys(drives, keys);
+        }
+        let found = self.found(key).await?;
+        if update.only_brings_keys(&found.job) {
+            update.drives = None;
+        }
+        Ok(validate_update(&update, &found.job, &self.facts_of_update(key, &update).await?))
+    }
+
     async fn try_update(
         &self,
         caller: &Caller,
@@ -247,8 +290,7 @@ impl Jobs {
             let ids: Vec<&DriveId> = keys.iter().map(|(drive_id, _)| drive_id).collect();
             (custody, events) = self.keys_kept(caller, &found.job, &ids)?;
         }
-        let drives = update.drives.as_deref().unwrap_or_default();
-        let facts = self.facts(key, drives, update.delivery_package.as_ref()).await?;
+        let facts = self.facts_of_update(key, &update).await?;
         // Judged before a key vault is asked for anything.
         update.clone().accept(&found.job, &facts).map_err(ChangeError::Invalid)?;
         let encryption_key = update.encryption_key.as_ref().unwrap_or(&found.job.encryption_key);

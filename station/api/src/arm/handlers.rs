@@ -9,9 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jobs::{ChangeError, Changes, Created, Stored};
-use model::job::{
-    AccountFact, Facts, Job, JobKey, NewJob, ProblemCode, StorageAccountId, Update, validate, validate_update,
-};
+use model::job::{Job, JobKey, Problem, ProblemCode, StorageAccountId};
 use serde::Serialize;
 
 use super::answer::{JobBody, Shown};
@@ -138,7 +136,8 @@ impl Call<'_> {
         let order::Put { job, keys, mut problems } = order::put(key, body)?;
         problems.extend(foreign_account(&self.reach, &job.storage_account_id));
         if !problems.is_empty() {
-            return Err(also_wrong(problems, &job, self.arm));
+            let others = self.arm.jobs.judge_new(job, &keys).await;
+            return Err(also_wrong(problems, others, self.ids));
         }
         let location = job.location.clone();
         let made = self.arm.jobs.create(&as_service(&self.caller), job, keys).await;
@@ -152,8 +151,8 @@ impl Call<'_> {
         let body = body::json(&self.parts.headers, self.body).await?;
         let order::Patch { update, keys, ship, cancel, problems } = order::patch(body)?;
         if !problems.is_empty() {
-            let job = found(self.arm, &key, self.ids).await?;
-            return Err(also_wrong_update(problems, &update, &job));
+            let others = self.arm.jobs.judge_update(&key, update, &keys).await;
+            return Err(also_wrong(problems, others, self.ids));
         }
         let changes = Changes { update, keys, ship, cancel };
         let changed = self.arm.jobs.update(&as_service(&self.caller), &key, changes).await;
@@ -231,24 +230,15 @@ async fn found(arm: &Arm, key: &JobKey, ids: &Ids) -> Result<Job, ArmError> {
     stored.map(|stored| stored.job).ok_or_else(ArmError::job_not_found)
 }
 
-/// What only the text shows to be wrong with a PUT, together with what the rules find, so that all is told at once.
-///
-/// The service, which would ask others about numbers in use, is not asked: the request fails anyway.
-fn also_wrong(mut problems: Vec<Detail>, job: &NewJob, arm: &Arm) -> ArmError {
-    let location_known = arm.locations.find(&job.location).is_some();
-    let facts = Facts { location_known, ..unasked() };
-    problems.extend(validate(job, &facts).into_iter().map(refused::detail));
-    ArmError::invalid_parameters(problems)
-}
-
-/// The same for a PATCH.
-fn also_wrong_update(mut problems: Vec<Detail>, update: &Update, job: &Job) -> ArmError {
-    problems.extend(validate_update(update, job, &unasked()).into_iter().map(refused::detail));
-    ArmError::invalid_parameters(problems)
-}
-
-fn unasked() -> Facts {
-    Facts { account: AccountFact::Unasked, customer_keys: true, ..Facts::default() }
+/// What only the text shows to be wrong, together with what the service finds, so that all is told at once.
+fn also_wrong(mut problems: Vec<Detail>, others: Result<Vec<Problem>, ChangeError>, ids: &Ids) -> ArmError {
+    match others {
+        Ok(others) => {
+            problems.extend(others.into_iter().map(refused::detail));
+            ArmError::invalid_parameters(problems)
+        }
+        Err(error) => refused::change(error, ids),
+    }
 }
 
 fn shown(

@@ -248,13 +248,16 @@ impl Reader {
     fn encryption_key(&mut self, details: &mut Fields) -> Option<EncryptionKey> {
         let mut from = details.object("encryptionKey", &mut self.mistakes)?;
         let kind = |text: &str| KekType::parse(text).ok();
-        Some(EncryptionKey {
-            kek_type: self
-                .word(&mut from, "kekType", kind, "MicrosoftManaged, CustomerManaged")
-                .unwrap_or(KekType::MicrosoftManaged),
+        let found = self.problems.len();
+        let kek_type = self.word(&mut from, "kekType", kind, "MicrosoftManaged, CustomerManaged");
+        let is_no_word = self.problems.len() > found;
+        let key = EncryptionKey {
+            kek_type: kek_type.unwrap_or(KekType::MicrosoftManaged),
             kek_url: self.optional(&mut from, "kekUrl"),
             kek_vault_resource_id: self.optional(&mut from, "kekVaultResourceID"),
-        })
+        };
+        // What goes with a word that is none cannot be judged.
+        Some(if is_no_word { EncryptionKey::default() } else { key })
     }
 
     /// Principal and tenant are the service's own.

@@ -50,6 +50,38 @@ async fn everything_wrong_with_a_job_is_told_at_once_with_its_place() {
 }
 
 #[tokio::test]
+async fn a_wrong_word_hides_no_other_problem_and_makes_none_up() {
+    let client = Client::new().await;
+    client.put("one", VERSION, import("9CA995BB")).await;
+    let key = |kind: &str| json!({"kekType": kind, "kekUrl": "https://v.example/keys/k", "kekVaultResourceID": "/v"});
+    // What one gets has no keys; they are kept.
+    let mut loud = client.get(&job_uri("one", VERSION)).await.json();
+    loud["properties"]["logLevel"] = json!("loud");
+    let mut theirs = loud.clone();
+    theirs["properties"]["encryptionKey"] = key("CustomerManaged");
+    let mut no_word = loud.clone();
+    no_word["properties"]["encryptionKey"] = key("Nobodys");
+    let [level, kind] = ["properties.logLevel", "properties.encryptionKey.kekType"];
+    for (job, targets) in [(loud, vec![level]), (theirs, vec![level, kind]), (no_word, vec![level, kind])] {
+        let changes =
+            ["logLevel", "encryptionKey", "driveList"].map(|name| (name, job["properties"][name].clone()));
+        let changes: serde_json::Map<_, _> =
+            changes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        for answer in [
+            client.put("one", VERSION, job).await,
+            client.patch("one", VERSION, json!({ "properties": changes })).await,
+        ] {
+            assert_eq!(answer.error().1, targets, "{}", answer.text);
+        }
+    }
+    // A number that another job has is found too.
+    let mut other = import("9CA995BB");
+    other["properties"]["logLevel"] = json!("loud");
+    let answer = client.put("two", VERSION, other).await;
+    assert_eq!(answer.error().1, [level, "properties.driveList[0].driveId"]);
+}
+
+#[tokio::test]
 async fn values_of_the_wrong_type_are_told_at_once_and_never_repeated() {
     let job = json!({"location": 1, "tags": {"a": ["MARK"]}, "properties": {
         "jobType": ["MARK"], "backupDriveManifest": "MARK", "returnAddress": "MARK",
