@@ -60,10 +60,8 @@ pub struct Arm {
     /// Where drives can be sent; the service has its sites from here ([`Locations::sites`]).
     pub locations: Arc<Locations>,
     /// How clients reach the station, `https://station.example.com`, where that is not what their requests say: behind
-    /// a proxy. Links to the next page begin with it.
+    /// a proxy. Links to the next page begin with it; without it, with the scheme and host of the very request.
     pub public_url: Option<String>,
-    /// Whether clients come over TLS, for the same links where there is no `public_url`.
-    pub https: bool,
 }
 
 /// The routes, to be merged with the other surfaces', which must not have a fallback of their own: whatever they do

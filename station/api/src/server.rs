@@ -50,7 +50,7 @@ use front::Front;
 use listen::{Listener, Shared};
 use tls::{Certificate, TlsError};
 
-pub use door::Peer;
+pub use door::{Origin, Peer};
 pub use front::{RequestId, Stopping};
 
 /// What is served: the routes of every surface, merged.

@@ -124,7 +124,7 @@ fn surface(ledger: Arc<SqliteLedger>) -> Arm {
         sites: locations.sites(),
         customer_keys: false,
     });
-    Arm { jobs: Arc::new(jobs), locations, public_url: None, https: true }
+    Arm { jobs: Arc::new(jobs), locations, public_url: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -212,7 +212,6 @@ impl Station {
             jobs: Arc::clone(&self.jobs),
             locations: Arc::new(Locations::new(self.config.locations.clone())?),
             public_url: self.config.public_url.clone(),
-            https: self.config.server.listen.iter().any(|listen| listen.tls.is_some()),
         });
         let desk = Desk::new(api::desk::Parts {
             ledger: Arc::clone(&self.ledger),

@@ -22,6 +22,7 @@ use super::query::Query;
 use super::version::ApiVersion;
 use super::{Arm, body, order, provider, refused};
 use crate::people::{Caller, Denied, Operation, Reach, authorise};
+use crate::server::Origin;
 
 /// A request that is known to be one of ours, and to be allowed.
 struct Call<'a> {
@@ -120,9 +121,10 @@ impl Call<'_> {
 
     async fn list(self, subscription: &str, group: Option<&Group>) -> Result<Response, ArmError> {
         let page = self.query.page()?;
-        let Parts { uri, headers, .. } = &self.parts;
-        let asked =
-            Asked { subscription, group, page, version: self.version, reach: self.reach, uri, headers };
+        let Parts { uri, headers, extensions, .. } = &self.parts;
+        let is_tls = extensions.get::<Origin>().is_some_and(|origin| origin.is_tls);
+        let (version, reach) = (self.version, self.reach);
+        let asked = Asked { subscription, group, page, version, reach, uri, headers, is_tls };
         asked.answer(self.arm, self.ids).await
     }
 

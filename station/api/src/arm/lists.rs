@@ -35,6 +35,8 @@ pub(super) struct Asked<'a> {
     pub(super) uri: &'a Uri,
     /// And at which host.
     pub(super) headers: &'a HeaderMap,
+    /// Whether it came over TLS.
+    pub(super) is_tls: bool,
 }
 
 #[derive(Serialize)]
@@ -123,7 +125,7 @@ impl Asked<'_> {
 
     /// The same request, from where this part ended.
     fn next_link(&self, arm: &Arm, token: &str) -> Result<String, ArmError> {
-        let mut link = base(arm, self.uri, self.headers)?;
+        let mut link = self.base(arm)?;
         link.push_str(self.uri.path());
         link.push_str("?api-version=");
         link.push_str(self.version.as_str());
@@ -136,6 +138,21 @@ impl Asked<'_> {
         link.push_str(token);
         Ok(link)
     }
+
+    /// Scheme and host, without a slash: the operator's word, or what this very request used.
+    fn base(&self, arm: &Arm) -> Result<String, ArmError> {
+        if let Some(public) = &arm.public_url {
+            return Ok(public.trim_end_matches('/').to_owned());
+        }
+        let given = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = given.or_else(|| self.uri.authority().map(Authority::as_str));
+        // Who asked sees it in the link, nobody else does; but it must be a host, and nothing more.
+        let host =
+            host.and_then(|host| host.parse::<Authority>().ok()).filter(|host| !host.as_str().contains('@'));
+        let host = host.ok_or_else(|| ArmError::invalid_query("Host", "The request names no host."))?;
+        let scheme = if self.is_tls { "https" } else { "http" };
+        Ok(format!("{scheme}://{host}"))
+    }
 }
 
 /// Numbers are compared as the ledger does: without case and blanks.
@@ -147,21 +164,6 @@ fn has_number(job: &Job, number: &str) -> bool {
     let back = job.return_package.as_ref().map(|package| &package.tracking_number);
     let wanted = fold(number);
     [delivery, back].into_iter().flatten().any(|own| fold(own) == wanted)
-}
-
-/// Scheme and host, without a slash: the operator's word, or what this very request used.
-fn base(arm: &Arm, uri: &Uri, headers: &HeaderMap) -> Result<String, ArmError> {
-    if let Some(public) = &arm.public_url {
-        return Ok(public.trim_end_matches('/').to_owned());
-    }
-    let given = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = given.or_else(|| uri.authority().map(Authority::as_str));
-    // Who asked sees it in the link, nobody else does; but it must be a host, and nothing more.
-    let host =
-        host.and_then(|host| host.parse::<Authority>().ok()).filter(|host| !host.as_str().contains('@'));
-    let host = host.ok_or_else(|| ArmError::invalid_query("Host", "The request names no host."))?;
-    let scheme = if arm.https { "https" } else { "http" };
-    Ok(format!("{scheme}://{host}"))
 }
 
 /// Percent-escapes everything but what RFC 3986 leaves unreserved.

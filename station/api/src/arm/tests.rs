@@ -20,6 +20,7 @@ use tower::Service as _;
 
 use super::router;
 use crate::people::{Caller, Role, Scope};
+use crate::server::{Origin, Peer};
 use office::Office;
 
 /// The masked id that the published examples use.
@@ -65,6 +66,8 @@ impl Client {
     }
 
     async fn raw(&self, mut request: Request<Body>) -> Answer {
+        let over_tls = Origin { peer: Peer::Local { uid: 0 }, is_tls: true };
+        request.extensions_mut().get_or_insert(over_tls);
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(caller.clone());
         }

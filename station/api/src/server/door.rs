@@ -44,10 +44,12 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What every request of a connection knows of it.
+/// What every request of a connection knows of it: an extension of every request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
+pub struct Origin {
+    /// Its other end.
     pub peer: Peer,
+    /// Whether it is encrypted.
     pub is_tls: bool,
 }
 

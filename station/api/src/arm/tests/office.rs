@@ -43,7 +43,7 @@ impl Office {
     /// The ARM surface over it.
     pub(crate) fn surface(&self) -> Arm {
         let (jobs, locations) = (self.jobs.clone(), self.locations.clone());
-        Arm { jobs, locations, public_url: None, https: true }
+        Arm { jobs, locations, public_url: None }
     }
 
     /// Changes a stored job, whatever the service would say to it.

@@ -1,10 +1,12 @@
 //! Lists: parts, links between them, filters, and what a caller may see.
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{Client, SUBSCRIPTION, export, import, jobs_uri};
 use crate::people::{Caller, Grant, Role, Scope};
+use crate::server::{Origin, Peer};
 
 const VERSION: &str = "2021-01-01";
 
@@ -68,6 +70,18 @@ async fn a_link_carries_the_filter_and_the_path_as_it_was_asked() {
     assert_eq!(link.matches('?').count(), 1);
     let second = client.get(link.strip_prefix("https://station.example.com").expect("our host")).await.json();
     assert_eq!((names(&second), second.get("nextLink")), (vec!["job-2".to_owned()], None));
+}
+
+#[tokio::test]
+async fn a_link_has_the_scheme_of_the_request_that_it_answers() {
+    let client = with_jobs(2).await;
+    for (is_tls, start) in [(true, "https://station.example.com/"), (false, "http://station.example.com/")] {
+        let uri = format!("{}?api-version={VERSION}&$top=1", jobs_uri());
+        let request = Request::get(uri).header(header::HOST, "station.example.com");
+        let request = request.extension(Origin { peer: Peer::Local { uid: 0 }, is_tls });
+        let list = client.raw(request.body(Body::empty()).expect("the test's request is one")).await.json();
+        assert!(list["nextLink"].as_str().is_some_and(|link| link.starts_with(start)), "{list}");
+    }
 }
 
 #[tokio::test]
