@@ -55,6 +55,8 @@ pub struct Listing {
 pub struct Page {
     /// The jobs, in the order in which they were made.
     pub jobs: Vec<Stored>,
+    /// For each of them where the part after it begins.
+    pub numbers: Vec<i64>,
     /// Where the next part begins.
     pub next: Option<i64>,
 }
@@ -225,7 +227,7 @@ impl Jobs {
         };
         let page = self.parts.jobs.jobs(&filter, after, limit).await.map_err(LookError::Store)?;
         let jobs = page.jobs.iter().map(row::read).collect::<Result<_, _>>()?;
-        Ok(Page { jobs, next: page.next })
+        Ok(Page { jobs, numbers: page.numbers, next: page.next })
     }
 
     /// Changes a job: fields, shipping and cancelling in one, or nothing.

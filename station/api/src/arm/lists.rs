@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 use axum::response::{IntoResponse, Response};
-use jobs::{Listing, Page as Part, Stored};
+use jobs::{Listing, Stored};
 use ledger::JobScope;
 use model::job::{Job, JobState, JobType};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::answer::{JobBody, Shown};
 use super::error::ArmError;
 use super::headers::Ids;
 use super::path::Group;
-use super::query::Page;
+use super::query::{Page, TOP_MAX};
 use super::refused;
 use super::skip::List;
 use super::version::ApiVersion;
@@ -51,6 +51,44 @@ struct Body<'a> {
 /// was found, so that no request reads without end.
 const LOOKED_AT_MAX: usize = 2_000;
 
+/// A part of a list: what is in it, each with the position after it, and where the next part begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part<T> {
+    pub(super) found: Vec<(i64, T)>,
+    pub(super) next: Option<i64>,
+}
+
+/// Reads parts of a list until `top` that are shown were found.
+///
+/// The first part is as long as the page: mostly everything is shown. Where it was not enough the rest is read in parts
+/// of [`TOP_MAX`], whatever `top` is, and the page ends within one: else `$top=1` would read a long list job by job.
+pub(super) async fn gather<T, E, Reading: Future<Output = Result<Part<T>, E>>>(
+    top: u32,
+    mut after: Option<i64>,
+    shows: impl Fn(&T) -> bool,
+    read: impl Fn(Option<i64>, u32) -> Reading,
+) -> Result<Part<T>, E> {
+    let mut page = Part { found: Vec::new(), next: None };
+    let (mut looked_at, mut limit) = (0, top);
+    loop {
+        let part = read(after, limit).await?;
+        looked_at += part.found.len();
+        for (position, item) in part.found.into_iter().filter(|(_, item)| shows(item)) {
+            if page.found.len() == top as usize {
+                page.next = page.found.last().map(|(position, _)| *position);
+                return Ok(page);
+            }
+            page.found.push((position, item));
+        }
+        page.next = part.next;
+        after = part.next;
+        if after.is_none() || page.found.len() == top as usize || looked_at >= LOOKED_AT_MAX {
+            return Ok(page);
+        }
+        limit = TOP_MAX;
+    }
+}
+
 impl Asked<'_> {
     /// The answer.
     pub(super) async fn answer(&self, arm: &Arm, ids: &Ids) -> Result<Response, ArmError> {
@@ -59,30 +97,21 @@ impl Asked<'_> {
         let found = self.find(arm, after, ids).await?;
         let next_link = found.next.map(|next| self.next_link(arm, &list.token(next))).transpose()?;
         let locations = &arm.locations;
-        let shown = found.jobs.iter().map(|Stored { job, .. }| {
+        let shown = found.found.iter().map(|(_, Stored { job, .. })| {
             let location = locations.find(&job.location).map_or(&*job.location, |location| &location.name);
             JobBody::of(job, location, self.version, Shown::Read)
         });
         Ok(Json(Body { value: shown.collect(), next_link }).into_response())
     }
 
-    async fn find(&self, arm: &Arm, mut after: Option<i64>, ids: &Ids) -> Result<Part, ArmError> {
-        let top = self.page.top as usize;
-        let mut found = Part::default();
-        let Some(listing) = self.listing() else { return Ok(found) };
-        let mut looked_at = 0;
-        loop {
-            let missing = u32::try_from(top - found.jobs.len()).unwrap_or(self.page.top);
-            let part = arm.jobs.list(&listing, after, missing).await;
+    async fn find(&self, arm: &Arm, after: Option<i64>, ids: &Ids) -> Result<Part<Stored>, ArmError> {
+        let Some(listing) = &self.listing() else { return Ok(Part { found: Vec::new(), next: None }) };
+        let read = |after, limit| async move {
+            let part = arm.jobs.list(listing, after, limit).await;
             let part = part.map_err(|error| refused::look(&error, ids))?;
-            looked_at += part.jobs.len();
-            found.jobs.extend(part.jobs.into_iter().filter(|stored| self.shows(&stored.job)));
-            found.next = part.next;
-            after = part.next;
-            if after.is_none() || found.jobs.len() >= top || looked_at >= LOOKED_AT_MAX {
-                return Ok(found);
-            }
-        }
+            Ok(Part { found: part.numbers.into_iter().zip(part.jobs).collect(), next: part.next })
+        };
+        gather(self.page.top, after, |stored: &Stored| self.shows(&stored.job), read).await
     }
 
     /// What to ask the service for; nothing where no job can be shown.

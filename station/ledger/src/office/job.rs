@@ -107,6 +107,8 @@ pub struct JobFilter {
 pub struct JobPage {
     /// The jobs.
     pub jobs: Vec<JobRow>,
+    /// For each of them where the part after it begins: who shows only some of a part can end within it.
+    pub numbers: Vec<i64>,
     /// Where the next part begins; none at the end. A job that is made meanwhile comes after it.
     pub next: Option<i64>,
 }

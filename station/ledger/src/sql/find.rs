@@ -41,8 +41,9 @@ pub(super) async fn page(
     if more {
         rows.pop();
     }
-    let next = if more { rows.last().map(|row| number(row, "no")).transpose()? } else { None };
-    Ok(JobPage { jobs: whole(connection, &rows).await?, next })
+    let numbers = all(&rows, |row| number(row, "no"))?;
+    let next = numbers.last().copied().filter(|_| more);
+    Ok(JobPage { jobs: whole(connection, &rows).await?, numbers, next })
 }
 
 pub(super) fn page_query(filter: &JobFilter, after: Option<i64>, limit: i64) -> QueryBuilder<Database> {

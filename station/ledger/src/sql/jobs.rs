@@ -24,7 +24,7 @@ impl Jobs for Store {
 
     async fn jobs(&self, filter: &JobFilter, after: Option<i64>, limit: u32) -> Result<JobPage, OfficeError> {
         if !can_match(filter) {
-            return Ok(JobPage { jobs: Vec::new(), next: None });
+            return Ok(JobPage { jobs: Vec::new(), numbers: Vec::new(), next: None });
         }
         reading!(self, "listing jobs", |connection| find::page(connection, filter, after, limit))
     }

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::super::lists::{Part, gather};
 use super::{Client, SUBSCRIPTION, export, import, jobs_uri};
 use crate::people::{Caller, Grant, Role, Scope};
 use crate::server::{Origin, Peer};
@@ -106,6 +107,40 @@ async fn a_filter_shows_what_fits_and_nothing_else() {
         let encoded = filter.replace(' ', "+");
         let list = client.get(&format!("{}?api-version={VERSION}&$filter={encoded}", jobs_uri())).await;
         assert_eq!(names(&list.json()), expected, "{filter}");
+    }
+}
+
+/// A list of numbers, of which a page shows only some; gives the pages and how many reads each took.
+async fn sifted(count: i64, top: u32, shows: impl Fn(&i64) -> bool) -> Vec<(Vec<i64>, usize)> {
+    let (mut pages, mut after, reads) = (Vec::new(), None, std::cell::Cell::new(0));
+    loop {
+        let read = |after: Option<i64>, limit: u32| {
+            reads.set(reads.get() + 1);
+            let first = after.unwrap_or(0) + 1;
+            let last = count.min(first + i64::from(limit) - 1);
+            let found = (first..=last).map(|number| (number, number)).collect();
+            async move { Ok::<_, ()>(Part { found, next: Some(last).filter(|last| *last < count) }) }
+        };
+        let page = gather(top, after, &shows, read).await.expect("it reads");
+        pages.push((page.found.into_iter().map(|(_, number)| number).collect(), reads.take()));
+        after = page.next;
+        if after.is_none() {
+            return pages;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_short_page_of_a_long_list_is_not_read_job_by_job() {
+    assert_eq!(sifted(1_000, 1, |number| *number == 900).await, [(vec![900], 10), (vec![], 2)]);
+    let pages = sifted(5_000, 1, |number| *number == 3_000).await;
+    let reads: Vec<_> = pages.iter().map(|(found, reads)| (found.len(), *reads)).collect();
+    assert_eq!(reads, [(0, 21), (1, 11), (0, 21)], "at most 2,100 are looked at for a page");
+    for top in 1..=100 {
+        let pages = sifted(1_000, top, |number| number % 7 == 0).await;
+        let all: Vec<i64> = pages.iter().flat_map(|(found, _)| found.clone()).collect();
+        assert_eq!(all, (1..=142).map(|number| number * 7).collect::<Vec<_>>(), "each once, $top={top}");
+        assert!(pages.iter().all(|(found, _)| found.len() <= top as usize));
     }
 }
 

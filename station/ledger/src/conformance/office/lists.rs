@@ -27,6 +27,11 @@ pub async fn pages_are_complete_and_in_order_while_jobs_are_made_and_deleted(sto
     let all = JobFilter::default();
     assert_eq!(names(&*ledger, &all, 2).await, ["e", "d", "c", "b", "a"]);
     assert_eq!(names(&*ledger, &all, 5).await.len(), 5);
+    let within = ledger.jobs(&all, None, 4).await.unwrap().numbers;
+    for (number, rest) in within.iter().zip(["dcba", "cba", "ba", "a"]) {
+        let rest_of = ledger.jobs(&all, Some(*number), 4).await.unwrap().jobs;
+        assert_eq!(rest_of.iter().map(|job| &*job.key.name).collect::<String>(), rest);
+    }
     let first = ledger.jobs(&all, None, 2).await.unwrap();
     apply(&*ledger, &insertion(&job_row("new", &[]))).await;
     apply(&*ledger, &deletion("e", 1)).await;
