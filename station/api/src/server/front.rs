@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::{Instrument, error, info_span, warn};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::config::{Limits, chain};
 use super::door::Peer;
@@ -195,11 +196,9 @@ impl Front {
         if declared.is_some_and(|length| length > self.body_bytes_max) {
             return Err(Refusal::TooLarge.into());
         }
-        let body = Limited::new(body, self.body_bytes_max).collect();
-        match tokio::time::timeout(self.body, body).await {
-            Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::from(whole.to_bytes()))),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge.into()),
-            Ok(Err(_)) => Err(Refusal::Malformed.into()),
+        match tokio::time::timeout(self.body, collected(body, self.body_bytes_max)).await {
+            Ok(Ok(whole)) => Ok(Request::from_parts(parts, Body::from(whole))),
+            Ok(Err(refusal)) => Err(refusal.into()),
             Err(_) => Err(Refusal::TooSlow.into()),
         }
     }
@@ -218,6 +217,22 @@ impl Front {
             Err(_) => Err(Turned::because(Refusal::Unavailable, "the handler takes too long; it goes on")),
         }
     }
+}
+
+/// A body in one piece of memory, zeroed when the last who reads it is done: it may hold recovery passwords.
+async fn collected(mut body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
+    // As large as it may get from the beginning: growing would leave copies behind.
+    let declared = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut whole = Zeroizing::new(Vec::with_capacity(declared.unwrap_or(bytes_max).min(bytes_max)));
+    while let Some(frame) = body.frame().await {
+        // What is no data is a trailer, which nobody reads.
+        let Ok(data) = frame.map_err(|_| Refusal::Malformed)?.into_data() else { continue };
+        if data.len() > bytes_max - whole.len() {
+            return Err(Refusal::TooLarge);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(Bytes::from_owner(whole))
 }
 
 /// Lets an answer out only if somebody decided that its caller may have it.

@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::{Router, routing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::people::Role;
+use crate::people::{Operation, Role, needs};
 use crate::server::config::{Limits, Rate};
 
-use super::rig::{DEADLINE, Running, has_status, plain, rest};
+use super::rig::{DEADLINE, Running, body_of, has_status, plain, rest};
 
 /// Limits that a test can wait for.
 fn short() -> Limits {
@@ -31,6 +33,23 @@ async fn a_body_up_to_the_limit_is_taken_and_one_byte_more_is_413() {
         let chunked = post(&token, "connection: close\r\ntransfer-encoding: chunked");
         let chunked = format!("{chunked}{length:x}\r\n{body}\r\n0\r\n\r\n");
         assert!(has_status(&server.ask(&chunked).await, status), "{length} in chunks");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_gets_the_memory_that_is_zeroed_and_no_copy() {
+    // What has an owner cannot be taken from it.
+    let is_owned = async |body: Bytes| format!("{} {}", body.len(), body.try_into_mut().is_err());
+    let router = Router::new().route("/length", routing::post(is_owned).layer(needs(Operation::JobsWrite)));
+    let server = Running::start_routes(plain(Limits::default()), router).await;
+    let token = server.token(&[Role::Admin]).await;
+    let declared = post(&token, "connection: close\r\ncontent-length: 9") + "a secret!";
+    let chunked = post(&token, "connection: close\r\ntransfer-encoding: chunked")
+        + "2\r\na \r\n7\r\nsecret!\r\n0\r\n\r\n";
+    for request in [declared, chunked] {
+        let answer = server.ask(&request).await;
+        assert_eq!(body_of(&answer), "9 true", "{answer}");
     }
     server.stop().await;
 }
