@@ -6,7 +6,7 @@
 //! ```
 //! Invariant: a web-hook's position never passes an event that its receiver did not take, and never goes back, so
 //! the receiver sees the events in their order, each once or more; `webhook-id` is the same for every try of one
-//! event. Who may add one is the table's business ([`crate::people`]); the routes are the desk's ([`crate::desk`]).
+//! event. No web-hook stays enabled without getting on: events are kept for it until then ([`schedule`]). Who may add one is the table's business ([`crate::people`]); the routes are the desk's ([`crate::desk`]).
 //!
 //! | to change | open |
 //! | --- | --- |

@@ -126,11 +126,11 @@ pub async fn running(ledger: &dyn Runs, key: &RunKey, start: &RunStart) -> Run {
     }
 }
 
-fn outcome(blob_index: u64, outcome: BlobOutcome) -> Record {
+pub(crate) fn outcome(blob_index: u64, outcome: BlobOutcome) -> Record {
     Record::Outcome { blob_index, outcome }
 }
 
-fn chunk(blob_index: u64, target_n: u32, chunk_index: u32) -> Record {
+pub(crate) fn chunk(blob_index: u64, target_n: u32, chunk_index: u32) -> Record {
     let crc64 = u64::MAX - u64::from(chunk_index);
     Record::ChunkLanded { blob_index, target_n, chunk_index, crc64 }
 }
@@ -148,7 +148,7 @@ fn intent(target: &str) -> Intent {
     }
 }
 
-fn end(status: DriveStatus) -> RunEnd {
+pub(crate) fn end(status: DriveStatus) -> RunEnd {
     RunEnd { status, summary_json: "{\"blobs\":3}".to_owned(), finished_unix_ms: 1_700_000_500_000 }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One trait, [`Ledger`], made of one trait a concern: [`Runs`], [`Jobs`], [`Claims`], [`Custody`],
-//! [`Secrets`], [`Access`], [`Outbox`]. What they promise is `conformance`, which every implementation
+//! [`Secrets`], [`Access`], [`Outbox`], [`Upkeep`]. What they promise is `conformance`, which every implementation
 //! passes: [`SqliteLedger`] for one station, [`PostgresLedger`] for a fleet.
 //! Invariant: when a call has returned, a power cut does not undo it; when it has failed, nothing of
 //! it is there. Design §6. The ledger decides nothing: what a state means is the model's, what may
@@ -43,7 +43,7 @@ pub use office::{
     Access, ApiToken, Applied, ApplyError, ChainRow, Change, Claim, ClaimError, Claims, Custody, DriveRow,
     DueTimer, Event, EventDraft, EventSpan, Hook, HookWrite, IdempotentReply, JobFilter, JobKey, JobPage,
     JobRow, JobScope, JobWrite, Jobs, Ledger, OfficeError, Outbox, PAGE_ROWS_MAX, PlacedDrive, SealedSecret,
-    SecretWrite, Secrets, StoredCheckpoint, StoredReply, Timer, TokenWrite,
+    SecretWrite, Secrets, StoredCheckpoint, StoredReply, Timer, TokenWrite, Upkeep,
 };
 pub use postgres::{PostgresLedger, PostgresOptions, StationName};
 pub use record::{BlobOutcome, Intent, PendingBlob, Record, Totals};

@@ -17,6 +17,7 @@
 //! | what one transaction can hold | [`change`] |
 //! | how a job is kept, found and listed | [`job`] |
 //! | who works on a drive | [`claim`] |
+//! | what is removed in the end | [`upkeep`] |
 //! | custody, secrets, tokens, events | [`custody`], [`secret`], [`access`], [`outbox`] |
 
 pub mod access;
@@ -28,6 +29,7 @@ pub mod job;
 pub mod outbox;
 pub mod reply;
 pub mod secret;
+pub mod upkeep;
 
 pub use access::{Access, ApiToken, TokenWrite};
 pub use change::{Applied, Change, JobWrite};
@@ -40,10 +42,11 @@ pub use job::{
 pub use outbox::{Event, EventDraft, EventSpan, Hook, HookWrite, Outbox};
 pub use reply::{IdempotentReply, StoredReply};
 pub use secret::{SealedSecret, SecretWrite, Secrets};
+pub use upkeep::Upkeep;
 
 use crate::Runs;
 
 /// All that survives a restart, as one thing to hand around.
-pub trait Ledger: Runs + Jobs + Claims + Custody + Secrets + Access + Outbox {}
+pub trait Ledger: Runs + Jobs + Claims + Custody + Secrets + Access + Outbox + Upkeep {}
 
-impl<T: Runs + Jobs + Claims + Custody + Secrets + Access + Outbox + ?Sized> Ledger for T {}
+impl<T: Runs + Jobs + Claims + Custody + Secrets + Access + Outbox + Upkeep + ?Sized> Ledger for T {}

@@ -166,6 +166,8 @@ impl Station {
                 u64::from(self.config.custody.checkpoint_every_minutes) * 60,
             ),
             verify_at_hour: self.config.custody.verify_at_hour,
+            keep_events_days: self.config.events.keep_days,
+            keep_outcomes_days: self.config.ledger.keep_outcomes_days,
         };
         let rounds = tokio::spawn(rounds.run(stopped.clone()));
         let crew = Arc::new(self.crew(screen)?);
@@ -200,7 +202,7 @@ impl Station {
             ledger: Arc::clone(&self.ledger),
             vault: Arc::clone(&self.vault),
             post: Post::new(guard)?,
-            settings: Settings::default(),
+            settings: Settings::keeping(self.config.events.keep_days),
             clock: api::people::system_clock(),
             every: EVENTS_EVERY,
         })

@@ -227,6 +227,8 @@ pub(super) async fn test(
 }
 
 /// Switches a disabled web-hook on again: it goes on where it stood, at once.
+///
+/// Nothing was kept for it meanwhile: `missed` in the event `webhook.enabled` says from where to where events are gone.
 #[utoipa::path(post, path = "/v1/webhooks/{id}/enable", tag = "webhooks", operation_id = "webhooksEnable", params(("id" = String, Path, max_length = 64)), responses((status = 200, body = WebHook)))]
 pub(super) async fn enable(
     State(desk): State<Desk>,
@@ -236,10 +238,12 @@ pub(super) async fn enable(
     let hook = find(&desk, &id).await?;
     let hook = Hook { enabled: true, attempts: 0, next_try_unix_ms: 0, last_error: None, ..hook };
     let answer = Answer::ok(WebHook::of(hook.clone()));
+    let (after, first) = (hook.position, desk.ledger().event_span().await?.first);
+    let missed = (after.saturating_add(1) < first).then(|| json!({"after": after, "first": first}));
     let change = Change {
         hooks: vec![HookWrite::Update(hook)],
         custody: vec![desk.entry(&command.caller, "webhook.enabled", &id)],
-        events: vec![super::event(&desk, "webhook.enabled", json!({"webhook": id}))],
+        events: vec![super::event(&desk, "webhook.enabled", json!({"webhook": id, "missed": missed}))],
         ..Change::default()
     };
     desk.save(&command, change, answer).await

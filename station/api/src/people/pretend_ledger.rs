@@ -119,8 +119,4 @@ impl Jobs for PretendLedger {
     async fn reply(&self, _: &str, _: &str) -> Result<Option<StoredReply>, OfficeError> {
         unreachable!("it knows no jobs")
     }
-
-    async fn forget_expired_replies(&self) -> Result<u64, OfficeError> {
-        unreachable!("it knows no jobs")
-    }
 }

@@ -5,7 +5,7 @@
 //! the same `webhook-id`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keys::{Purpose, Sealed, Vault};
 use ledger::{ApplyError, Change, Event, EventDraft, Hook, HookWrite, Ledger, OfficeError};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::post::{DELIVERY_LIMIT, Message, Post, PostError};
-use super::schedule::{Settings, Verdict};
+use super::schedule::{Failure, Settings, Verdict};
 use super::signature::SigningSecret;
 use crate::desk::refused::chain;
 use crate::events::{EventView, wants};
@@ -53,8 +53,10 @@ enum Turn {
     Delivered(i64),
     /// The event of that age was not taken.
     Failed(PostError, Duration),
-    /// It could not be signed, which is no fault of the receiver.
-    Unsigned(NoSecret),
+    /// The event of that age could not be signed, which is no fault of the receiver.
+    Unsigned(NoSecret, Duration),
+    /// The next event is of that age, and waiting longer would keep events without end.
+    Behind(Duration),
 }
 
 /// Why a web-hook's turn could not be taken.
@@ -91,13 +93,14 @@ pub enum NoSecret {
 impl Deliveries {
     /// Delivers until told to stop; deliveries that are under way then end first.
     pub async fn run(self, stop: watch::Receiver<bool>) {
-        let places = (0..PLACES).map(|_| self.clone().work(stop.clone()));
+        let since = Instant::now();
+        let places = (0..PLACES).map(|_| self.clone().work(since, stop.clone()));
         places.collect::<JoinSet<()>>().join_all().await;
     }
 
-    async fn work(self, mut stop: watch::Receiver<bool>) {
+    async fn work(self, since: Instant, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            let idle = match self.turn().await {
+            let idle = match self.turn(since.elapsed()).await {
                 Ok(true) => continue,
                 Ok(false) => self.every,
                 Err(error) => {
@@ -113,34 +116,43 @@ impl Deliveries {
     }
 
     /// One web-hook's turn, if any is due.
-    async fn turn(&self) -> Result<bool, TurnError> {
+    async fn turn(&self, running_for: Duration) -> Result<bool, TurnError> {
         let Some(hook) = self.ledger.take_due_hook(HOLD).await? else { return Ok(false) };
-        match self.deliver_next(&hook).await? {
+        match self.deliver_next(&hook, running_for).await? {
             Turn::Delivered(position) => {
                 self.ledger.hook_delivered(&hook, position).await?;
             }
-            Turn::Failed(error, age) => self.failed(&hook, &error, age).await?,
-            Turn::Unsigned(error) => {
-                warn!(event = "webhook_unsigned", webhook = hook.id, err = chain(&error));
-                let wait = self.settings.longest_wait;
-                self.ledger.hook_failed(&hook, wait, "its signing secret cannot be opened").await?;
+            Turn::Failed(error, age) => {
+                self.failed(&hook, &error, (error.failure(), &error.to_string()), age).await?;
+            }
+            Turn::Unsigned(error, age) => {
+                let failure = Failure::Failed { wait: Some(self.settings.longest_wait) };
+                self.failed(&hook, &error, (failure, "its signing secret cannot be opened"), age).await?;
+            }
+            Turn::Behind(age) => {
+                let days = age.as_secs() / (24 * 3600);
+                let why = format!("it is {days} days behind, and events are not kept for so long");
+                self.disable(&hook, &why).await?;
             }
         }
         Ok(true)
     }
 
     /// The next event that it wants, or how far there is none.
-    async fn deliver_next(&self, hook: &Hook) -> Result<Turn, TurnError> {
+    async fn deliver_next(&self, hook: &Hook, running_for: Duration) -> Result<Turn, TurnError> {
         let events = self.ledger.events(hook.position, PORTION).await?;
         let passed = events.last().map_or(hook.position, |event| event.no);
         let Some(event) = events.into_iter().find(|event| wants(&hook.kinds, &event.draft.kind)) else {
             return Ok(Turn::Delivered(passed));
         };
         let (no, age) = (event.no, self.age(&event));
+        if self.settings.is_too_far_behind(age, running_for) {
+            return Ok(Turn::Behind(age));
+        }
         match self.send(hook, event).await {
             Ok(_) => Ok(Turn::Delivered(no)),
             Err(Unsent::Refused(error)) => Ok(Turn::Failed(error, age)),
-            Err(Unsent::NoSecret(error)) => Ok(Turn::Unsigned(error)),
+            Err(Unsent::NoSecret(error)) => Ok(Turn::Unsigned(error, age)),
         }
     }
 
@@ -182,20 +194,21 @@ impl Deliveries {
         SigningSecret::parse(text).map_err(|_| NoSecret::NotASecret)
     }
 
-    async fn failed(&self, hook: &Hook, error: &PostError, age: Duration) -> Result<(), TurnError> {
-        let why = error.to_string();
-        match self.settings.after_failure(error.failure(), hook.attempts, age, chance()) {
+    async fn failed(
+        &self,
+        hook: &Hook,
+        error: &(dyn std::error::Error + Sync),
+        (failure, why): (Failure, &str),
+        age: Duration,
+    ) -> Result<(), TurnError> {
+        match self.settings.after_failure(failure, hook.attempts, age, chance()) {
             Verdict::Again(wait) => {
-                info!(
-                    event = "webhook_failed",
-                    webhook = hook.id,
-                    attempts = hook.attempts + 1,
-                    err = chain(error)
-                );
-                self.ledger.hook_failed(hook, wait, &why).await?;
+                let attempts = hook.attempts + 1;
+                info!(event = "webhook_failed", webhook = hook.id, attempts, err = chain(error));
+                self.ledger.hook_failed(hook, wait, why).await?;
                 Ok(())
             }
-            Verdict::Disable => self.disable(hook, &why).await,
+            Verdict::Disable => self.disable(hook, why).await,
         }
     }
 

@@ -2,14 +2,22 @@
 //!
 //! ```text
 //! enabled ──failed──▶ enabled, after a wait ──tried often, and the event waited for days; or 410──▶ disabled
-//!    ▲─── delivered ──────┘
+//!    ▲─── delivered ──────┘      and, failed or not, one that is behind by more than events are kept ──▶ disabled
 //! ```
 //! The wait doubles from [`Settings::first_wait`] to [`Settings::longest_wait`]; half of it is chance, so that a
 //! receiver that comes back is not met by every station at once. A receiver's own `Retry-After` counts where it
 //! asks for more, up to the longest wait. The ledger keeps the number of tries; how long it has been going on is
 //! the age of the event that the receiver does not take.
+//!
+//! An event is kept until every enabled web-hook has had it, so each must get on or be given up in the end: also one
+//! that cannot be signed, which counts as a failure, and one whose receiver takes everything but slower than things
+//! happen. The latter is given up by [`Settings::is_too_far_behind`].
 
 use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How much older than they are kept events get for the sake of a receiver that is behind.
+const BEHIND_SPARE: Duration = DAY.saturating_mul(7);
 
 /// How patient deliveries are.
 #[derive(Clone, Copy, Debug)]
@@ -22,16 +30,22 @@ pub struct Settings {
     pub give_up_after: Duration,
     /// but not before so many tries: one that was enabled again gets them for its old event, too.
     pub tries_min: u32,
+    /// One whose next event is so old is given up although its receiver takes what it is sent,
+    pub behind_max: Duration,
+    /// but not before the station ran for so long: one that was off for weeks lets its receivers catch up.
+    pub catch_up: Duration,
 }
 
 impl Default for Settings {
-    /// Seconds at first, an hour at most, five days in all: a long weekend and its repair are sat out.
+    /// Events are kept for thirty days. Seconds at first, an hour at most, five days in all: a long weekend and its repair are sat out.
     fn default() -> Self {
         Self {
             first_wait: Duration::from_secs(5),
             longest_wait: Duration::from_secs(3600),
-            give_up_after: Duration::from_secs(5 * 24 * 3600),
+            give_up_after: 5 * DAY,
             tries_min: 12,
+            behind_max: DAY * 30 + BEHIND_SPARE,
+            catch_up: Duration::from_secs(6 * 3600),
         }
     }
 }
@@ -58,6 +72,16 @@ pub enum Failure {
 }
 
 impl Settings {
+    /// The usual patience where events are kept for that many days.
+    pub fn keeping(days: u32) -> Self {
+        Self { behind_max: DAY.saturating_mul(days) + BEHIND_SPARE, ..Self::default() }
+    }
+
+    /// Whether a web-hook whose next event is so old would keep events without end, on a station that runs so long.
+    pub fn is_too_far_behind(&self, age: Duration, running_for: Duration) -> bool {
+        age >= self.behind_max && running_for >= self.catch_up
+    }
+
     /// What follows from a failure after `attempts` others in a row, of an event that is so old.
     ///
     /// `chance` is any number; equally likely ones spread the tries.
@@ -119,6 +143,19 @@ mod tests {
         assert_eq!(wait(60), Verdict::Again(Duration::from_secs(60)));
         assert_eq!(wait(u64::MAX), Verdict::Again(Duration::from_secs(3600)));
         assert_eq!(wait(0), Verdict::Again(Duration::from_millis(2_500)));
+    }
+
+    #[test]
+    fn a_receiver_that_is_too_slow_is_given_up_but_not_for_the_stations_holidays() {
+        let settings = Settings::keeping(10);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        for (age, running_for, is_given_up) in [
+            (hours(17 * 24), hours(6), true),
+            (hours(17 * 24) - Duration::from_secs(1), hours(1_000), false),
+            (hours(100 * 24), hours(6) - Duration::from_secs(1), false),
+        ] {
+            assert_eq!(settings.is_too_far_behind(age, running_for), is_given_up, "{age:?} {running_for:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use ledger::Upkeep;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +144,7 @@ async fn a_receiver_that_is_given_up_is_said_so_and_goes_on_when_it_is_enabled()
         longest_wait: Duration::from_millis(5),
         give_up_after: Duration::ZERO,
         tries_min: 3,
+        ..Settings::default()
     };
     let house = House::patient(impatient).await;
     let (broken, whole) = (Receiver::start(500).await, Receiver::start(200).await);
@@ -166,6 +168,36 @@ async fn a_receiver_that_is_given_up_is_said_so_and_goes_on_when_it_is_enabled()
     until("it goes on", || !broken.numbers().is_empty()).await;
     assert_eq!(house.ask(Method::DELETE, &format!("/v1/webhooks/{id}"), &[], None).await.status(), 204);
     assert_eq!(house.get(&format!("/v1/webhooks/{id}")).await.0, 404);
+    house.stop().await;
+}
+
+/// Its receiver takes everything, only too late: events would be kept for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_too_far_behind_is_given_up_and_told_what_it_missed() {
+    let strict = Settings { behind_max: Duration::ZERO, catch_up: Duration::ZERO, ..Settings::default() };
+    let house = House::patient(strict).await;
+    let receiver = Receiver::start(200).await;
+    let (id, _) = add(&house, json!({"url": receiver.url()})).await;
+    house.shipped("one", &["SN-1"]).await;
+    let begun = Instant::now();
+    let stood = loop {
+        let (_, hook) = house.get(&format!("/v1/webhooks/{id}")).await;
+        if hook["enabled"] == false && hook["lastError"].is_string() {
+            assert!(hook["lastError"].as_str().unwrap().contains("days behind"), "{hook}");
+            break hook["position"].clone();
+        }
+        assert!(begun.elapsed() < LIMIT, "still enabled: {hook}");
+    };
+    let told = house.get("/v1/events").await.1["events"].as_array().unwrap().clone();
+    let disabled = told.iter().find(|event| event["type"] == "webhook.disabled").expect("it is told");
+    assert_eq!((&disabled["data"]["webhook"], &disabled["data"]["undeliveredAfter"]), (&json!(id), &stood));
+    assert!(house.ledger.forget_events(i64::MAX, 1_000).await.unwrap() > 0, "nothing is kept for it");
+    let first = house.get("/v1/events").await.1["first"].clone();
+    house.post(&format!("/v1/webhooks/{id}/enable"), json!({})).await;
+    let told = house.get("/v1/events").await.1["events"].as_array().unwrap().clone();
+    let enabled = told.iter().find(|event| event["type"] == "webhook.enabled").expect("it is told");
+    assert_eq!(enabled["data"]["missed"], json!({"after": stood, "first": first}));
+    assert!(receiver.tried.lock().unwrap().is_empty());
     house.stop().await;
 }
 

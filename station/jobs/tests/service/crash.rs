@@ -89,10 +89,6 @@ impl ledger::Jobs for Failing {
     async fn reply(&self, caller: &str, key: &str) -> Result<Option<StoredReply>, OfficeError> {
         self.inner.reply(caller, key).await
     }
-
-    async fn forget_expired_replies(&self) -> Result<u64, OfficeError> {
-        self.inner.forget_expired_replies().await
-    }
 }
 
 /// The requests of a job's life, in order.

@@ -9,6 +9,7 @@ mod custody;
 mod events;
 mod lists;
 mod storms;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use custody::*;
 pub use events::*;
 pub use lists::*;
 pub use storms::*;
+pub use upkeep::*;
 
 use crate::{ApplyError, Change, DriveRow, EventDraft, JobRow, JobWrite, Ledger, SealedSecret, Timer};
 
@@ -62,7 +64,6 @@ macro_rules! office_conformance_suite {
             a_refused_change_leaves_nothing_behind
             a_change_that_cannot_be_stored_is_refused
             a_repeated_request_gets_its_answer_again
-            an_answer_is_forgotten_when_its_time_is_over
             pages_are_complete_and_in_order_while_jobs_are_made_and_deleted
             lists_are_of_a_scope_a_state_and_a_type
             a_page_is_never_longer_than_the_limit
@@ -89,10 +90,14 @@ macro_rules! office_conformance_suite {
             tokens_are_found_by_their_hash_and_revoked_once
             events_have_consecutive_numbers_in_the_order_of_changes
             changes_at_once_number_their_events_without_gaps
-            old_events_are_forgotten_once_web_hooks_have_them
             a_web_hook_is_taken_by_one_and_moves_on
             a_web_hook_that_failed_waits
             a_web_hook_that_was_changed_is_not_moved_by_an_old_delivery
+            old_events_are_forgotten_once_web_hooks_have_them
+            events_from_the_future_keep_no_others
+            an_answer_is_forgotten_when_its_time_is_over
+            tokens_are_forgotten_long_after_their_end
+            outcomes_are_forgotten_long_after_their_run
             a_change_that_is_given_up_is_there_whole_or_not_at_all
             whatever_is_done_at_once_ends_well
             random_changes_come_to_the_same_as_without_a_store

@@ -27,7 +27,8 @@ pub struct ApiToken {
     pub revoked_unix_ms: Option<i64>,
 }
 
-/// What a change does to a token. There is no deleting: who did what stays explicable.
+/// What a change does to a token. There is no deleting: who did what stays explicable; long after
+/// its end one is forgotten ([`super::Upkeep`]).
 #[derive(Debug, Clone)]
 pub enum TokenWrite {
     /// A new one; [`super::ApplyError::Invalid`] when id or hash are there already.

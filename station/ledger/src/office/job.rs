@@ -182,10 +182,4 @@ pub trait Jobs: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn reply(&self, caller: &str, key: &str) -> Result<Option<StoredReply>, OfficeError>;
-
-    /// Removes answers whose time is over; gives how many there were.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    async fn forget_expired_replies(&self) -> Result<u64, OfficeError>;
 }

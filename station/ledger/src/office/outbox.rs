@@ -100,13 +100,6 @@ pub trait Outbox: Send + Sync {
     /// When the store cannot be read.
     async fn event_span(&self) -> Result<EventSpan, OfficeError>;
 
-    /// Removes events from before a time that every enabled web-hook has got, the oldest first, at
-    /// most `limit`; gives how many.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    async fn forget_events(&self, before_unix_ms: i64, limit: u32) -> Result<u64, OfficeError>;
-
     /// The web-hooks by id, at most `limit`.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::{Store, apply, find, replies};
 use crate::office::change::{Applied, Change};
 use crate::office::job::{DueTimer, JobFilter, JobKey, JobPage, JobRow, JobScope, Jobs, PlacedDrive};
 use crate::office::{ApplyError, OfficeError, StoredReply};
-use crate::sql::{reading, storable, writing};
+use crate::sql::{reading, storable};
 
 #[async_trait]
 impl Jobs for Store {
@@ -63,10 +63,6 @@ impl Jobs for Store {
             return Ok(None);
         }
         reading!(self, "looking for an earlier answer", |connection| replies::find(connection, caller, key))
-    }
-
-    async fn forget_expired_replies(&self) -> Result<u64, OfficeError> {
-        writing!(self, "removing old answers", |connection| replies::forget_expired(connection))
     }
 }
 

@@ -52,10 +52,6 @@ impl Outbox for Store {
         reading!(self, "reading the events' numbers", |connection| span(connection))
     }
 
-    async fn forget_events(&self, before_unix_ms: i64, limit: u32) -> Result<u64, OfficeError> {
-        writing!(self, "removing old events", |connection| forget(connection, before_unix_ms, limit))
-    }
-
     async fn hooks(&self, after_id: Option<&str>, limit: u32) -> Result<Vec<Hook>, OfficeError> {
         let after = after_id.unwrap_or_default();
         if !storable(after) {
@@ -110,18 +106,4 @@ async fn span(connection: &mut Connection) -> Result<EventSpan, Fault> {
     let query = sqlx::query_scalar("SELECT no FROM events ORDER BY no LIMIT 1");
     let first: Option<i64> = query.fetch_optional(connection).await.map_err(Fault::of)?;
     Ok(EventSpan { first: first.unwrap_or(last.saturating_add(1)), last })
-}
-
-/// Only from the front: whoever reads on must not find holes.
-async fn forget(connection: &mut Connection, before_unix_ms: i64, limit: u32) -> Result<u64, Fault> {
-    let delivered = hooks::delivered_by_all(connection).await?;
-    let query = sqlx::query_as("SELECT no, at_unix_ms FROM events ORDER BY no LIMIT $1");
-    let limit = i64::from(limit.min(PAGE_ROWS_MAX));
-    let oldest: Vec<(i64, i64)> = query.bind(limit).fetch_all(&mut *connection).await.map_err(Fault::of)?;
-    let goes = |(no, at_unix_ms): &&(i64, i64)| {
-        *at_unix_ms < before_unix_ms && delivered.is_none_or(|delivered| *no <= delivered)
-    };
-    let Some((last, _)) = oldest.iter().take_while(goes).last() else { return Ok(0) };
-    let query = sqlx::query("DELETE FROM events WHERE no <= $1").bind(*last);
-    Ok(query.execute(connection).await.map_err(Fault::of)?.rows_affected())
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Execute, QueryBuilder, Row as _};
 
-use super::{Connection, Database, access, claims, custody, find, hooks, outbox, replies, secrets};
+use super::{Connection, Database, access, claims, custody, find, hooks, outbox, secrets, upkeep};
 use crate::office::job::{JobFilter, JobScope};
 
 type Arguments = <Database as sqlx::Database>::Arguments;
@@ -65,7 +65,9 @@ fn all_asked() -> Vec<Asked> {
         fixed(query(access::BY_HASH).bind([7u8; 32].as_slice()), access::BY_HASH),
         fixed(query(secrets::TO_REWRAP).bind("a").bind("m").bind(9i64), secrets::TO_REWRAP),
         fixed(query(outbox::EVENTS).bind(7i64).bind(9i64), outbox::EVENTS),
-        fixed(query(replies::FORGET_EXPIRED).bind(7i64), replies::FORGET_EXPIRED),
+        fixed(query(upkeep::REPLIES).bind(7i64).bind(9i64), upkeep::REPLIES),
+        fixed(query(upkeep::EXPIRED_TOKENS).bind(7i64).bind(9i64), upkeep::EXPIRED_TOKENS),
+        fixed(query(upkeep::REVOKED_TOKENS).bind(7i64).bind(9i64), upkeep::REVOKED_TOKENS),
     ]);
     asked
 }

@@ -74,11 +74,3 @@ fn stored(row: &DbRow) -> Result<StoredReply, Fault> {
         body: bytes(row, "body")?,
     })
 }
-
-pub(super) const FORGET_EXPIRED: &str = "DELETE FROM replies WHERE expires_unix_ms <= $1";
-
-pub(super) async fn forget_expired(connection: &mut Connection) -> Result<u64, Fault> {
-    let now = super::now(connection).await?;
-    let query = sqlx::query(FORGET_EXPIRED).bind(now);
-    Ok(query.execute(connection).await.map_err(Fault::of)?.rows_affected())
-}

@@ -52,6 +52,8 @@ mod replies;
 mod row;
 #[path = "../sql/secrets.rs"]
 mod secrets;
+#[path = "../sql/upkeep.rs"]
+mod upkeep;
 #[path = "../sql/write.rs"]
 mod write;
 

@@ -32,6 +32,9 @@ pub struct Config {
     /// How the custody chain is watched.
     #[serde(default)]
     pub custody: CustodyConfig,
+    /// What is told to others.
+    #[serde(default)]
+    pub events: EventsConfig,
     /// How copies run.
     #[serde(default)]
     pub transfer: TransferConfig,
@@ -50,11 +53,19 @@ pub struct Config {
 }
 
 /// Where jobs are kept.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct LedgerConfig {
     /// File that holds the URL of a fleet's PostgreSQL [default: SQLite in the state folder].
     pub postgres_url_file: Option<PathBuf>,
+    /// Days for which the outcome of each blob is kept after its run is over.
+    pub keep_outcomes_days: u32,
+}
+
+impl Default for LedgerConfig {
+    fn default() -> LedgerConfig {
+        LedgerConfig { postgres_url_file: None, keep_outcomes_days: 90 }
+    }
 }
 
 /// Where the master key is: at most one of the two; none is the service manager's credential.
@@ -87,6 +98,20 @@ impl Default for CustodyConfig {
             checkpoint_every_minutes: 15,
             verify_at_hour: 3,
         }
+    }
+}
+
+/// What is told to others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventsConfig {
+    /// Days for which events are kept, and longer for a web-hook that has not had them yet.
+    pub keep_days: u32,
+}
+
+impl Default for EventsConfig {
+    fn default() -> EventsConfig {
+        EventsConfig { keep_days: 30 }
     }
 }
 
@@ -201,6 +226,12 @@ impl Config {
         if self.custody.verify_at_hour > 23 {
             problems.push("custody.verify_at_hour: 0 to 23".to_owned());
         }
+        if !(1..=3650).contains(&self.events.keep_days) {
+            problems.push("events.keep_days: 1 to 3650".to_owned());
+        }
+        if !(1..=3650).contains(&self.ledger.keep_outcomes_days) {
+            problems.push("ledger.keep_outcomes_days: 1 to 3650".to_owned());
+        }
         if !(16..=16_384).contains(&self.transfer.buffer_mib) {
             problems.push("transfer.buffer_mib: 16 to 16384".to_owned());
         }
@@ -265,7 +296,17 @@ mod tests {
     fn all_problems_are_found_at_once() {
         let bays =
             "[[bays]]\nname = \"B 1\"\ndevice = \"/dev/a\"\n[[bays]]\nname = \"B 1\"\ndevice = \"/dev/a\"\n";
-        let config = loaded(&format!("name = \"\"\n{bays}[transfer]\nlease_seconds = 1\n[webhooks]\nallowed_networks = [\"::1\", \"home\"]")).unwrap();
+        let rest = "[transfer]
+lease_seconds = 1
+[events]
+keep_days = 0
+[webhooks]
+allowed_networks = [\"::1\", \"home\"]";
+        let config = loaded(&format!(
+            "name = \"\"
+{bays}{rest}"
+        ))
+        .unwrap();
         let problems = config.problems().join("\n");
         for key in [
             "name:",
@@ -275,6 +316,7 @@ mod tests {
             "locations:",
             "transfer.lease_seconds:",
             "webhooks.allowed_networks[1]:",
+            "events.keep_days:",
         ] {
             assert!(problems.contains(key), "{key} is missing in\n{problems}");
         }

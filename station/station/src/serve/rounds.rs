@@ -1,4 +1,5 @@
-//! What the station does by the clock: timers of jobs, checkpoints, the nightly verification, resealing.
+//! What the station does by the clock: timers of jobs, checkpoints, the nightly verification, resealing,
+//! forgetting what is not needed any more.
 //!
 //! Each round is bounded and may be missed: what is due stays due. An error is logged here, once, and
 //! the next round tries again; only a custody chain that is broken ends the station, because nothing
@@ -12,7 +13,7 @@ use jobs::Jobs;
 use jobs::rewrap::{Rewrapped, rewrap};
 use jobs::watch::{Watch, WatchError};
 use keys::{KeyId, Vault};
-use ledger::Ledger;
+use ledger::{Ledger, OfficeError};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,6 +22,13 @@ use super::{now_unix_ms, told_to_stop};
 
 /// How often due timers are looked for: they are days long.
 const TIMERS_EVERY: Duration = Duration::from_secs(30);
+/// Removed at once of what has had its time: at one batch a round two million a day, so that no round makes
+/// others wait for the ledger.
+const BATCH: u32 = 1_000;
+/// Blobs of a run that are forgotten at once: a drive may have had ten million of them.
+const OUTCOMES_BATCH: u32 = 20_000;
+/// Days for which a token is listed after its end.
+const TOKENS_KEPT_DAYS: u32 = 400;
 const DAY_MS: i64 = 24 * 3_600_000;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -40,6 +48,10 @@ pub struct Rounds {
     pub checkpoint_every: Duration,
     /// The hour of the day, UTC, of the nightly verification.
     pub verify_at_hour: u8,
+    /// Days for which events are kept.
+    pub keep_events_days: u32,
+    /// Days for which the outcome of each blob is kept after its run.
+    pub keep_outcomes_days: u32,
 }
 
 /// Why the rounds ended the station.
@@ -64,7 +76,10 @@ impl Rounds {
         loop {
             tokio::select! {
                 () = told_to_stop(&mut stop) => return Ok(()),
-                _ = timers.tick() => self.timers().await,
+                _ = timers.tick() => {
+                    self.timers().await;
+                    self.forget().await;
+                }
                 _ = self.hangup.recv() => self.reload().await,
                 _ = checkpoints.tick() => sign(&self.watch).await?,
             }
@@ -77,15 +92,24 @@ impl Rounds {
     }
 
     async fn timers(&self) {
-        if let Err(error) = self.ledger.forget_expired_replies().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "kept answers were not forgotten");
-        }
         if let Err(error) = self.jobs.fire_due_timers().await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "timers of jobs could not be looked at"
             );
         }
+    }
+
+    /// Removes a batch of what has had its time. Which web-hooks an event is kept for, and how long that can be, is
+    /// the deliveries' business.
+    async fn forget(&self) {
+        let before = |days: u32| now_unix_ms() - i64::from(days) * DAY_MS;
+        let ledger = &self.ledger;
+        forgot("events", ledger.forget_events(before(self.keep_events_days), BATCH).await);
+        forgot("kept answers", ledger.forget_replies(BATCH).await);
+        forgot("ended tokens", ledger.forget_tokens(before(TOKENS_KEPT_DAYS), BATCH).await);
+        let outcomes = ledger.forget_outcomes(before(self.keep_outcomes_days), OUTCOMES_BATCH).await;
+        forgot("outcomes of blobs", outcomes);
     }
 
     /// Takes the master keys as the file has them now, and seals everything under the first.
@@ -157,6 +181,16 @@ fn said_of(walk: &Rewrapped, keys: &[KeyId]) -> String {
         older if older.is_empty() => format!("every secret is sealed under the master key {first}"),
         older => {
             format!("every secret is sealed under the master key {first}; nothing is left under {older}")
+        }
+    }
+}
+
+fn forgot(what: &str, outcome: Result<u64, OfficeError>) {
+    match outcome {
+        Ok(0) => {}
+        Ok(rows) => tracing::debug!(what, rows, "forgot what has had its time"),
+        Err(error) => {
+            tracing::error!(what, error = &error as &dyn std::error::Error, "nothing was forgotten")
         }
     }
 }

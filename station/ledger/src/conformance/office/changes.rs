@@ -244,19 +244,3 @@ pub async fn a_repeated_request_gets_its_answer_again(store: &dyn OfficeStore) {
     apply(&*ledger, &others).await;
     assert_eq!(ledger.heads().await.unwrap()[0].no, 2);
 }
-
-/// By the database's clock; then the key is free.
-pub async fn an_answer_is_forgotten_when_its_time_is_over(store: &dyn OfficeStore) {
-    let ledger = store.open().await;
-    let change = |key: &str, fingerprint: &str, expires| Change {
-        reply: Some(reply(key, fingerprint, expires)),
-        ..Change::default()
-    };
-    apply(&*ledger, &change("over", "f", 1_000)).await;
-    apply(&*ledger, &change("counts", "f", i64::MAX)).await;
-    assert_eq!(ledger.reply("caller", "over").await.unwrap(), None);
-    apply(&*ledger, &change("over", "g", 2_000)).await;
-    assert_eq!(ledger.forget_expired_replies().await.unwrap(), 1);
-    assert_eq!(ledger.forget_expired_replies().await.unwrap(), 0);
-    assert!(ledger.reply("caller", "counts").await.unwrap().is_some());
-}

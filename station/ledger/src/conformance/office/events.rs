@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::*;
 use crate::{Event, EventSpan, Hook, HookWrite};
 
-const HOLD: Duration = Duration::from_secs(600);
+pub(super) const HOLD: Duration = Duration::from_secs(600);
 
-fn told(kinds: &[&str]) -> Change {
+pub(super) fn told(kinds: &[&str]) -> Change {
     Change { events: kinds.iter().copied().map(event).collect(), ..Change::default() }
 }
 
-fn hooks(write: HookWrite) -> Change {
+pub(super) fn hooks(write: HookWrite) -> Change {
     Change { hooks: vec![write], ..Change::default() }
 }
 
@@ -65,30 +65,6 @@ pub async fn changes_at_once_number_their_events_without_gaps(store: &dyn Office
     for writer in writers {
         writer.await.unwrap();
     }
-}
-
-/// From the front only; a paused web-hook keeps nothing.
-pub async fn old_events_are_forgotten_once_web_hooks_have_them(store: &dyn OfficeStore) {
-    let ledger = store.open().await;
-    apply(&*ledger, &hooks(HookWrite::Insert(hook("h")))).await;
-    apply(&*ledger, &hooks(HookWrite::Insert(Hook { enabled: false, ..hook("paused") }))).await;
-    apply(&*ledger, &told(&["a", "b", "c", "d"])).await;
-    let mut late = told(&["e"]);
-    late.events[0].at_unix_ms = T0 + 100;
-    apply(&*ledger, &late).await;
-    apply(&*ledger, &told(&["f"])).await;
-    assert_eq!(ledger.forget_events(T0 + 1, 99).await.unwrap(), 0, "the web-hook has got none");
-    let taken = ledger.take_due_hook(HOLD).await.unwrap().unwrap();
-    assert!(ledger.hook_delivered(&taken, 3).await.unwrap());
-    assert_eq!(ledger.forget_events(T0, 99).await.unwrap(), 0, "none is older");
-    assert_eq!(ledger.forget_events(T0 + 1, 2).await.unwrap(), 2);
-    assert_eq!(ledger.forget_events(T0 + 1, 99).await.unwrap(), 1);
-    assert_eq!(ledger.event_span().await.unwrap(), EventSpan { first: 4, last: 6 });
-    apply(&*ledger, &hooks(HookWrite::Delete { id: "h".to_owned() })).await;
-    assert_eq!(ledger.forget_events(T0 + 1, 99).await.unwrap(), 1, "event e is not old");
-    assert_eq!(ledger.forget_events(i64::MAX, 99).await.unwrap(), 2);
-    assert_eq!(ledger.event_span().await.unwrap(), EventSpan { first: 7, last: 6 });
-    assert_eq!(ledger.apply(&told(&["g"])).await.unwrap().last_event, Some(7));
 }
 
 /// Nobody else gets it until its delivery is noted.
