@@ -119,10 +119,20 @@ impl Desk {
 
     /// Saves a change of the desk's own, with its custody entry and the answer; the answer is given only then.
     async fn save<T>(&self, command: &Command<T>, change: Change, answer: Answer) -> Result<Answer, Refused> {
-        let reply = command.keep(&answer, self.now());
-        let change = Change { reply, chain: self.0.station.clone(), ..change };
-        self.ledger().apply(&change).await.map_err(not_applied)?;
+        self.apply(command, change, &answer).await.map_err(not_applied)?;
         Ok(answer)
+    }
+
+    /// The same for a caller who knows what to do about a refusal.
+    async fn apply<T>(
+        &self,
+        command: &Command<T>,
+        change: Change,
+        answer: &Answer,
+    ) -> Result<(), ledger::ApplyError> {
+        let reply = command.keep(answer, self.now());
+        let change = Change { reply, chain: self.0.station.clone(), ..change };
+        self.ledger().apply(&change).await.map(drop)
     }
 
     /// A custody entry of something that is about no drive.

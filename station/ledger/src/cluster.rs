@@ -221,7 +221,9 @@ fn supervise(programs: &Path, folder: &Path, sync: Sync) -> io::Result<Child> {
     if sync == Sync::Off {
         command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
-    command.current_dir(folder).env("LC_ALL", "C.UTF-8").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()
+    // In a group of its own: a terminal's Ctrl-C would end the shell before it has removed the folder.
+    command.process_group(0).current_dir(folder).env("LC_ALL", "C.UTF-8");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()
 }
 
 fn as_user(command: &mut Command) {

@@ -194,3 +194,22 @@ async fn a_station_that_sleeps_longer_than_its_lease_wakes_up_without_the_drive(
     assert_eq!(after.len() as u64, before.len() + 1, "it wrote nothing more");
     assert_eq!(after.last().unwrap(), &(next, completed(7_777)));
 }
+
+/// Ctrl-C goes to the terminal's whole group, and would end the shell before it has removed the folder.
+#[test]
+fn a_server_is_not_in_the_group_of_the_test_that_started_it() {
+    let cluster = match Cluster::shared() {
+        Ok(cluster) => cluster,
+        Err(why) => {
+            println!("skipped: a_server_is_not_in_the_group_of_the_test_that_started_it: {why}");
+            return;
+        }
+    };
+    let group = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        fields.split_whitespace().nth(2).unwrap().to_owned()
+    };
+    let server = std::fs::read_to_string(cluster.folder().join("data/postmaster.pid")).unwrap();
+    assert_ne!(group(server.lines().next().unwrap()), group("self"));
+}

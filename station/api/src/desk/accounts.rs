@@ -6,9 +6,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use keys::{OpenError, Purpose, Sealed, Secret, Vault};
-use ledger::{Change, Ledger, OfficeError, SealedSecret, SecretWrite};
+use ledger::{ApplyError, Change, Ledger, OfficeError, SealedSecret, SecretWrite};
 use model::job::StorageAccountId;
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +34,8 @@ pub type AccountOf = fn(&str) -> Result<String, String>;
 const NAMES: &str = r#"{"kind":"storage-credential","account":""#;
 const ENDPOINT_BYTES_MAX: usize = 512;
 const CREDENTIAL_BYTES_MAX: usize = 16 << 10;
+/// Others that were faster, before somebody is told to come again.
+const RACES_MAX: u32 = 4;
 
 /// A way into an account.
 #[derive(Deserialize, ToSchema)]
@@ -192,20 +193,29 @@ pub(super) async fn put(
 ) -> Result<Answer, Refused> {
     check(&desk, &name, &command.body)?;
     let purpose = Purpose::StorageCredential { account: name.clone() };
-    let before = find(&desk, &name).await?;
-    match &before {
-        Some(before) => command.if_match.demand(tag_of(before))?,
-        None => command.if_match.hold_nothing()?,
+    let mut tries = 0;
+    loop {
+        let before = find(&desk, &name).await?;
+        match &before {
+            Some(before) => command.if_match.demand(tag_of(before))?,
+            None => command.if_match.hold_nothing()?,
+        }
+        let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let sealed = seal(&desk, &purpose, &command.body)?;
+        let (view, tag) = (AccountView::new(&name, &sealed), tag_of(&sealed));
+        let answer = Answer::json(status, view).header(header::ETAG, etag(tag));
+        let change = Change {
+            secrets: vec![SecretWrite::Replace { before, with: sealed }],
+            custody: vec![desk.entry(&command.caller, "account.put", &name)],
+            ..Change::default()
+        };
+        match desk.apply(&command, change, &answer).await {
+            Ok(()) => return Ok(answer),
+            // Somebody put, rewrapped or deleted it since it was read: what is there now decides.
+            Err(ApplyError::Conflict { .. }) if tries < RACES_MAX => tries += 1,
+            Err(error) => return Err(not_applied(error)),
+        }
     }
-    let sealed = seal(&desk, &purpose, &command.body)?;
-    let (view, tag) = (AccountView::new(&name, &sealed), tag_of(&sealed));
-    let change = Change {
-        secrets: vec![SecretWrite::Put(sealed)],
-        custody: vec![desk.entry(&command.caller, "account.put", &name)],
-        ..Change::default()
-    };
-    let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    desk.save(&command, change, Answer::json(status, view).header(header::ETAG, etag(tag))).await
 }
 
 /// Forgets the way into an account. Copies that run keep what they opened.

@@ -195,6 +195,31 @@ async fn what_is_secret_is_shown_once_or_never() {
     house.stop().await;
 }
 
+/// Whoever was slower would else undo what they never saw.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_replace_an_accounts_credential_at_once_one_does() {
+    let house = House::new().await;
+    let account = json!({
+        "endpoint": "https://account.blob.example",
+        "resourceId": "/subscriptions/S/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/account",
+        "credential": "c2VjcmV0",
+    });
+    let put = |tag: Option<String>| {
+        let (house, account) = (&house, account.clone());
+        async move {
+            let headers: Vec<_> = tag.as_deref().map(|tag| ("If-Match", tag)).into_iter().collect();
+            house.ask(Method::PUT, "/v1/accounts/account", &headers, Some(account)).await
+        }
+    };
+    let made = put(None).await;
+    let tag = made.headers()["etag"].to_str().unwrap().to_owned();
+    let answers = futures::future::join_all((0..6).map(|_| put(Some(tag.clone())))).await;
+    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status().as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412, 412, 412, 412, 412]);
+    house.stop().await;
+}
+
 fn soon() -> String {
     let now = api::people::system_clock()();
     api::events::rfc3339(now + 86_400_000)

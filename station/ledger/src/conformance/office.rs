@@ -87,6 +87,7 @@ macro_rules! office_conformance_suite {
             checkpoints_are_kept
             secrets_are_replaced_deleted_and_gone_with_their_job
             secrets_are_wrapped_anew_unless_they_were_replaced
+            a_secret_is_replaced_only_where_it_is_what_was_seen
             tokens_are_found_by_their_hash_and_revoked_once
             events_have_consecutive_numbers_in_the_order_of_changes
             changes_at_once_number_their_events_without_gaps

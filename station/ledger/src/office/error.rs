@@ -26,10 +26,10 @@ impl OfficeError {
 /// A change was not applied, and nothing of it is there.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApplyError {
-    /// Somebody else changed the job since it was read, made one of that name, or deleted it.
-    #[error("the job was changed in the meantime")]
+    /// Somebody else changed the job or the secret since it was read, made one of that name, or deleted it.
+    #[error("it was changed in the meantime")]
     Conflict {
-        /// The version that is there; none when there is no such job.
+        /// The version that is there; none when there is no such job, and for a secret, which has none.
         found_version: Option<i64>,
     },
     /// The drive is in another active job.

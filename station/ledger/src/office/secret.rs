@@ -36,6 +36,14 @@ impl fmt::Debug for SealedSecret {
 pub enum SecretWrite {
     /// Takes the place of one of the same name. Its job is there after the change's own job is written.
     Put(SealedSecret),
+    /// Takes the place of the one that was seen, or of none, and of no other: [`super::ApplyError::Conflict`] when
+    /// something else is there by now. Its job stays what it was.
+    Replace {
+        /// What was seen under the name.
+        before: Option<SealedSecret>,
+        /// What is there from now on; of the same name.
+        with: SealedSecret,
+    },
     /// Forgets it; one that is not there is no fault.
     Delete {
         /// Its name.

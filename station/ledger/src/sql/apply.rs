@@ -92,7 +92,9 @@ fn check(change: &Change) -> Result<(), ApplyError> {
     }
     for secret in &change.secrets {
         match secret {
-            SecretWrite::Put(secret) => texts.extend([&*secret.name, &secret.master_key_id]),
+            SecretWrite::Put(secret) | SecretWrite::Replace { with: secret, .. } => {
+                texts.extend([&*secret.name, &secret.master_key_id])
+            }
             SecretWrite::Delete { name } => texts.push(name),
         }
     }

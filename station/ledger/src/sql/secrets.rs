@@ -14,6 +14,7 @@ use crate::sql::{reading, storable, writing};
 pub(super) async fn write(connection: &mut Connection, write: &SecretWrite) -> Result<(), ApplyError> {
     match write {
         SecretWrite::Put(secret) => put(connection, secret).await,
+        SecretWrite::Replace { before, with } => replace(connection, before.as_ref(), with).await,
         SecretWrite::Delete { name } => delete(connection, name).await.map_err(ApplyError::Fault),
     }
 }
@@ -38,6 +39,33 @@ async fn put(connection: &mut Connection, secret: &SealedSecret) -> Result<(), A
         Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => Err(no_job()),
         ended => ended.map(drop).map_err(fault),
     }
+}
+
+async fn replace(
+    connection: &mut Connection,
+    before: Option<&SealedSecret>,
+    with: &SealedSecret,
+) -> Result<(), ApplyError> {
+    let replaced = match before {
+        Some(before) if before.name != with.name => {
+            return Err(invalid("a secret in the place of another name's"));
+        }
+        Some(before) => rewrap(connection, before, &with.master_key_id, &with.sealed).await,
+        None => insert(connection, with).await,
+    };
+    match replaced.map_err(ApplyError::Fault)? {
+        true => Ok(()),
+        false => Err(ApplyError::Conflict { found_version: None }),
+    }
+}
+
+/// One of the station's own; false when there is one of that name.
+async fn insert(connection: &mut Connection, secret: &SealedSecret) -> Result<bool, Fault> {
+    let query = sqlx::query(
+        "INSERT INTO secrets (name, master_key_id, sealed) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING",
+    );
+    let query = query.bind(&secret.name).bind(&secret.master_key_id).bind(&secret.sealed);
+    Ok(query.execute(connection).await.map_err(Fault::of)?.rows_affected() > 0)
 }
 
 fn no_job() -> ApplyError {

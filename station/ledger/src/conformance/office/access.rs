@@ -32,6 +32,30 @@ pub async fn secrets_are_replaced_deleted_and_gone_with_their_job(store: &dyn Of
     assert!(!format!("{of_station:?}").contains("98"), "not even sealed bytes are shown");
 }
 
+/// Of two who saw the same, one is told that it is not there any more.
+pub async fn a_secret_is_replaced_only_where_it_is_what_was_seen(store: &dyn OfficeStore) {
+    let (ledger, other) = (store.open().await, store.open().await);
+    let replace = |before: Option<&SealedSecret>, content: &str| {
+        let with = sealed("account", None, content);
+        secrets(vec![SecretWrite::Replace { before: before.cloned(), with }])
+    };
+    let is_conflict = |refused: &ApplyError| matches!(refused, ApplyError::Conflict { found_version: None });
+    apply(&*ledger, &replace(None, "first")).await;
+    let first = ledger.secret("account").await.unwrap().unwrap();
+    assert!(is_conflict(&refusal(&*ledger, &replace(None, "another first")).await));
+    let both = [replace(Some(&first), "one"), replace(Some(&first), "two")];
+    let (one, two) = tokio::join!(ledger.apply(&both[0]), other.apply(&both[1]));
+    let lost = [&one, &two].into_iter().filter_map(|outcome| outcome.as_ref().err()).collect::<Vec<_>>();
+    assert!(lost.len() == 1 && is_conflict(lost[0]), "{lost:?}");
+    let there = ledger.secret("account").await.unwrap().unwrap();
+    assert_eq!(there.sealed, if one.is_ok() { b"one" } else { b"two" });
+    let renamed = SecretWrite::Replace { before: Some(there.clone()), with: sealed("other", None, "x") };
+    assert!(matches!(refusal(&*ledger, &secrets(vec![renamed])).await, ApplyError::Invalid { .. }));
+    apply(&*ledger, &secrets(vec![SecretWrite::Delete { name: "account".to_owned() }])).await;
+    assert!(is_conflict(&refusal(&*ledger, &replace(Some(&there), "three")).await));
+    assert_eq!(ledger.secret("account").await.unwrap(), None);
+}
+
 /// Rotation goes on while jobs are made.
 pub async fn secrets_are_wrapped_anew_unless_they_were_replaced(store: &dyn OfficeStore) {
     let ledger = store.open().await;
