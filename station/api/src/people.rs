@@ -22,7 +22,8 @@ mod token;
 mod tokens;
 
 pub use caller::{Caller, Denied, Needs, authorise, needs};
-pub use doorkeeper::{Clock, Doorkeeper, Refused, system_clock};
+pub use doorkeeper::{Doorkeeper, Refused};
+pub use jobs::{Clock, system_clock};
 pub use operation::Operation;
 pub use permissions::{Cell, TABLE, cell};
 pub use role::{Role, UnknownRole};

@@ -40,7 +40,7 @@ pub mod watch;
 
 pub use bay::{Bays, NoBays};
 pub use caller::{Caller, ReplyMaker, Sight};
-pub use clock::{Clock, Reconciled, TimersFired, system_clock};
+pub use clock::{Clock, Reconciled, TimersFired, now_unix_ms, system_clock};
 pub use desk::{Arrived, ThreeWay};
 pub use error::{ChangeError, DeskError, KeyError, LookError};
 pub use order::{Changes, Created, Listing, Page};

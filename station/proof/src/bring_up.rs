@@ -106,10 +106,18 @@ impl Device {
     /// # Errors
     /// `DiskNotFound` or `DiskOperationFailed`.
     pub fn open(path: &Path) -> Result<Device, Refusal> {
-        let identity = block::identify(path).map_err(|error| Refusal::because(open_status(path), &error))?;
+        let identity = Device::identify(path)?;
         let file = FileDevice::open(path).map_err(|error| Refusal::because(open_status(path), &error))?;
         let file = Arc::new(file);
         Ok(Device { identity, target: ReadTarget::File(Arc::clone(&file)), shared: file })
+    }
+
+    /// What the system knows of it; it is not opened for that.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub fn identify(path: &Path) -> Result<Identity, Refusal> {
+        block::identify(path).map_err(|error| Refusal::because(open_status(path), &error))
     }
 }
 

@@ -11,6 +11,7 @@ mod ingest;
 mod inspect;
 mod keys;
 mod ledger_source;
+mod private_text;
 mod remote;
 mod serve;
 mod state;

@@ -22,12 +22,10 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use crate::{console, state};
+use crate::{console, private_text, state};
 
 /// A station that does not answer within this time will not.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
-/// Longest token file; a token has 50-odd characters, an OIDC token some thousand.
-const TOKEN_BYTES_MAX: u64 = 64 << 10;
 /// Parts of a list; more than that is for a program with its own paging.
 const PAGES_MAX: usize = 10_000;
 /// Longest answer that is not streamed.
@@ -40,7 +38,7 @@ pub struct Server {
     /// [default: the state folder's station.sock]
     #[arg(long, value_name = "URL", env = "DRAYAGE_SERVER", global = true)]
     pub server: Option<String>,
-    /// File that holds the token [default: what DRAYAGE_TOKEN holds]
+    /// File (0600) that holds the token [default: what DRAYAGE_TOKEN holds]
     #[arg(long, value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
     /// PEM file of the certificate authority that the station's certificate is from.
@@ -135,20 +133,11 @@ impl Server {
 
     fn token(&self) -> anyhow::Result<Option<Zeroizing<String>>> {
         let text = match &self.token_file {
-            Some(path) => Some(read_token(path)?),
+            Some(path) => Some(private_text::read(path, "the token")?),
             None => std::env::var("DRAYAGE_TOKEN").ok().map(Zeroizing::new),
         };
         Ok(text.map(|text| Zeroizing::new(text.trim().to_owned())).filter(|text| !text.is_empty()))
     }
-}
-
-fn read_token(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
-    let attempt = || format!("reading the token in {}", path.display());
-    let length = std::fs::metadata(path).with_context(attempt)?.len();
-    if length > TOKEN_BYTES_MAX {
-        bail!("{} is longer than any token", path.display());
-    }
-    Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(attempt)?))
 }
 
 /// A token must not cross a network in the clear.

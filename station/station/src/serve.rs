@@ -18,7 +18,7 @@ pub mod setup;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context;
 use api::arm::Arm;
@@ -60,12 +60,6 @@ pub struct ServeArguments {
 
 /// How soon an event is seen by streams and web-hooks.
 const EVENTS_EVERY: Duration = Duration::from_millis(500);
-
-/// Milliseconds since 1970.
-pub fn now_unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
 
 /// Waits until the station stops; a sender that is gone has stopped.
 pub async fn told_to_stop(stop: &mut watch::Receiver<bool>) {

@@ -4,7 +4,8 @@
 //! What a test wants to differ (bays, listeners, ledger, locations) it says in TOML.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -149,6 +150,7 @@ impl House {
         let token = made["token"].as_str().context("the answer has the token")?.to_owned();
         let file = self.at(&format!("{role}.token"));
         fs::write(&file, &token)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
         Ok((token, file))
     }
 
@@ -172,6 +174,7 @@ impl House {
     pub fn know_account(&self, url: &str, credential: &str) -> Result<()> {
         let file = self.at("account.credential");
         fs::write(&file, credential)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
         let mut set = self.ask(&["account", "set", ACCOUNT, "--endpoint", url]);
         succeeds(set.args(["--resource-id", &account_id()]).arg("--credential-file").arg(&file))?;
         Ok(fs::remove_file(&file)?)

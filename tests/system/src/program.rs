@@ -3,7 +3,8 @@
 //! Built once a test process, with the profile and into the target folder of the tests themselves.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -110,6 +111,7 @@ impl Desk {
     pub fn at(url: &str, credential: &str) -> Result<Desk> {
         let desk = Desk { scratch: TempDir::new()?, url: url.to_owned() };
         fs::write(desk.credential_file(), credential)?;
+        fs::set_permissions(desk.credential_file(), Permissions::from_mode(0o600))?;
         Ok(desk)
     }
 

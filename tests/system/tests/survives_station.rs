@@ -1,7 +1,8 @@
 //! Two stations, one ledger in PostgreSQL, one drive: the first is killed, the second goes on.
 //! Design §6: the database is the only coordinator.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,7 @@ impl Fleet {
     fn ingest(&self, desk: &Desk, drive: &TestDrive) -> Result<std::process::Command> {
         let url_file = desk.credential_file().with_file_name("ledger-url");
         fs::write(&url_file, &self.url)?;
+        fs::set_permissions(&url_file, Permissions::from_mode(0o600))?;
         let mut command = desk.ingest(drive);
         command.arg("--ledger-url-file").arg(url_file).args(["--lease-seconds", LEASE_SECONDS]);
         Ok(command)

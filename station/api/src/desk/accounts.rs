@@ -6,6 +6,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use keys::{OpenError, Purpose, Sealed, Secret, Vault};
 use ledger::{ApplyError, Change, Ledger, OfficeError, SealedSecret, SecretWrite};
 use model::job::StorageAccountId;

@@ -5,10 +5,9 @@
 //! as root or as the service's own account. Whoever is refused learns that and no more: the reason is for the log.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, header};
+use jobs::Clock;
 use thiserror::Error;
 
 use super::oidc::{Oidc, OidcRefused};
@@ -64,17 +63,6 @@ impl Refused {
             | Self::Stranger(_) => false,
         }
     }
-}
-
-/// The time, milliseconds since 1970; tests bring their own.
-pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
-
-/// The system's clock.
-pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
 }
 
 /// Knows everybody who may come in.

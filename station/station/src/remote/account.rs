@@ -2,19 +2,16 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use model::Exit;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::exit::Failure;
+use crate::private_text;
 use crate::remote::job::segment;
 use crate::remote::{Refusal, Request, Server, table};
-
-/// Longest credential: the station's own limit.
-const CREDENTIAL_BYTES_MAX: u64 = 16 << 10;
 
 /// `station account`.
 #[derive(Debug, Args)]
@@ -41,7 +38,7 @@ enum AccountCommand {
         /// the credential
         #[arg(long, value_name = "ID")]
         resource_id: String,
-        /// File that holds a connection string, an account key or a SAS. It is sealed, and no answer
+        /// File (0600) that holds a connection string, an account key or a SAS. It is sealed, and no answer
         /// ever holds it.
         #[arg(long, value_name = "FILE")]
         credential_file: PathBuf,
@@ -72,9 +69,9 @@ pub async fn run(arguments: AccountArguments) -> Result<Exit, Failure> {
             });
         }
         AccountCommand::Set { name, endpoint, resource_id, credential_file, replace } => {
-            let credential = read(credential_file).map_err(Failure::usage)?;
+            let credential = private_text::read(credential_file, "the credential").map_err(Failure::usage)?;
             let body =
-                json!({"endpoint": endpoint, "resourceId": resource_id, "credential": credential.trim()});
+                json!({"endpoint": endpoint, "resourceId": resource_id, "credential": credential.as_str()});
             let request = Request::verb(Method::PUT, format!("/v1/accounts/{}", segment(name)), Some(body));
             let answer = station.ask(request.replacing(*replace)).await;
             let answer = answer.map_err(|failure| advised(failure, name))?;
@@ -104,13 +101,6 @@ fn advised(failure: Failure, name: &str) -> Failure {
         },
         _ => failure,
     }
-}
-
-fn read(path: &PathBuf) -> anyhow::Result<Zeroizing<String>> {
-    let attempt = || format!("reading the credential in {}", path.display());
-    let length = std::fs::metadata(path).with_context(attempt)?.len();
-    anyhow::ensure!(length <= CREDENTIAL_BYTES_MAX, "{} is longer than any credential", path.display());
-    Ok(Zeroizing::new(std::fs::read_to_string(path).with_context(attempt)?))
 }
 
 #[cfg(test)]

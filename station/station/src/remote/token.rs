@@ -9,7 +9,6 @@ use crate::console;
 use crate::exit::Failure;
 use crate::remote::job::segment;
 use crate::remote::{Request, Server, table};
-use crate::serve::now_unix_ms;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -82,7 +81,7 @@ pub async fn run(arguments: TokenArguments) -> Result<Exit, Failure> {
 
 /// That many days from now, as the API has times. An hour less than the last day, whatever the clocks.
 fn in_days(days: u32) -> String {
-    let end = now_unix_ms() + i64::from(days) * DAY_MS - HOUR_MS;
+    let end = jobs::now_unix_ms() + i64::from(days) * DAY_MS - HOUR_MS;
     api::events::rfc3339(end)
 }
 

@@ -18,10 +18,11 @@ use keys::Vault;
 use ledger::Ledger;
 use model::DriveId;
 use model::job::{DriveState, Job, Place};
+use proof::bring_up::Device;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::bay::{self, Seen};
+use super::bay;
 use super::config::{Bay, TransferConfig};
 use super::run::{Run, RunError};
 use super::told_to_stop;
@@ -230,7 +231,7 @@ impl Crew {
         let looked_at = bay.clone();
         let looked = tokio::task::spawn_blocking(move || bay::look(&looked_at)).await;
         let looked = looked.map_err(|_| Fault::Panicked(bay.name.clone()))?;
-        let Some(Seen { device, drive_id }) = looked? else {
+        let Some(drive_id) = looked? else {
             self.screen.show(BayNow::empty(&*bay.name));
             return Ok(());
         };
@@ -259,12 +260,28 @@ impl Crew {
         };
         self.screen.show(BayNow { doing: Doing::Opening, ..seen });
         let stopped = self.floor.begin(&drive_id);
-        let run = Run { crew: self, bay, job: stored.job, claim: claim.clone(), lease };
-        let ended = run.run(device, stop.clone(), stopped).await;
+        let ended = match self.open(bay, &drive_id).await {
+            Ok(device) => {
+                let run = Run { crew: self, bay, job: stored.job, claim: claim.clone(), lease };
+                let ended = run.run(device, stop.clone(), stopped).await;
+                ended.map_err(|source| Fault::Run {
+                    drive_id: drive_id.clone(),
+                    bay: bay.name.clone(),
+                    source,
+                })
+            }
+            Err(fault) => Err(fault),
+        };
         self.floor.end(&drive_id);
         let released = self.ledger.release(&claim).await;
-        ended.map_err(|source| Fault::Run { drive_id: drive_id.clone(), bay: bay.name.clone(), source })?;
+        ended?;
         released.map_err(failed)
+    }
+
+    async fn open(&self, bay: &Bay, drive_id: &DriveId) -> Result<Device, Fault> {
+        let (asked, expected) = (bay.clone(), drive_id.clone());
+        let opened = tokio::task::spawn_blocking(move || bay::open(&asked, &expected)).await;
+        Ok(opened.map_err(|_| Fault::Panicked(bay.name.clone()))??)
     }
 
     /// A drive of a cancelled job whose run ended without a word, with its process perhaps: nobody but this bay

@@ -9,16 +9,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs::Jobs;
 use jobs::rewrap::{Rewrapped, rewrap};
 use jobs::watch::{Watch, WatchError};
+use jobs::{Jobs, now_unix_ms};
 use keys::{KeyId, Vault};
 use ledger::{Ledger, OfficeError};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{now_unix_ms, told_to_stop};
+use super::told_to_stop;
 
 /// How often due timers are looked for: they are days long.
 const TIMERS_EVERY: Duration = Duration::from_secs(30);

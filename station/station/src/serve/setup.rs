@@ -15,15 +15,11 @@ use custody::{PublicKeys, SigningKey};
 use jobs::watch::{Parts, Watch};
 use keys::private_file::{self, Keeper};
 use keys::{KeySource, Sources, Vault};
-use ledger::{Ledger, PostgresLedger, PostgresOptions, SqliteLedger};
+use ledger::{Ledger, PostgresOptions};
 
 use super::config::{self, Config};
+use crate::ledger_source::{self, LEDGER_FILE};
 use crate::state;
-
-/// In the state folder.
-const LEDGER_FILE: &str = "ledger.sqlite";
-/// Longest file with a database's URL.
-const URL_BYTES_MAX: usize = 4 << 10;
 
 /// How to reach the fleet's database; none for a station that keeps its jobs itself.
 ///
@@ -31,13 +27,9 @@ const URL_BYTES_MAX: usize = 4 << 10;
 /// When the file with its URL is not private, or holds none.
 pub fn postgres(config: &Config) -> anyhow::Result<Option<PostgresOptions>> {
     let Some(path) = &config.ledger.postgres_url_file else { return Ok(None) };
-    let text = private_file::read(path, Keeper::Ourselves).context("ledger.postgres_url_file")?;
-    anyhow::ensure!(text.len() <= URL_BYTES_MAX, "{} is longer than any URL", path.display());
-    let url = std::str::from_utf8(&text).with_context(|| format!("{} is not text", path.display()))?;
-    let options =
-        PostgresOptions::parse(url.trim()).with_context(|| format!("the URL in {}", path.display()))?;
+    let url = ledger_source::read_url(path).context("ledger.postgres_url_file")?;
     let lease = Duration::from_secs(config.transfer.lease_seconds.into());
-    Ok(Some(options.lease(lease).holder(&config.name)))
+    Ok(ledger_source::options(Some(url), lease)?.map(|options| options.holder(&config.name)))
 }
 
 /// Opens where jobs are kept.
@@ -45,10 +37,7 @@ pub fn postgres(config: &Config) -> anyhow::Result<Option<PostgresOptions>> {
 /// # Errors
 /// When it cannot be reached, is damaged, or was written by a newer version.
 pub async fn ledger(config: &Config, state: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
-    match postgres(config)? {
-        Some(options) => Ok(Arc::new(PostgresLedger::open(&options).await?)),
-        None => Ok(Arc::new(SqliteLedger::open(&state.join(LEDGER_FILE)).await?)),
-    }
+    ledger_source::open(postgres(config)?, state).await
 }
 
 /// Opens the ledger of a station that has served already, for a command that asks it or changes it.
