@@ -122,7 +122,7 @@ fn surface(ledger: Arc<SqliteLedger>) -> Arm {
         clock: jobs::system_clock(),
         station: "example".to_owned(),
         sites: locations.sites(),
-        customer_keys: false,
+        customer_keys: None,
     });
     Arm { jobs: Arc::new(jobs), locations, public_url: None }
 }

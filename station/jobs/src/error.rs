@@ -267,6 +267,17 @@ impl From<LookError> for KeyError {
 }
 
 impl KeyError {
+    /// The code that the Import/Export service has for it, where the customer's own key is what fails.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            KeyError::Open { source, .. } => source.code(),
+            KeyError::NotForThisBay { .. }
+            | KeyError::NoKey { .. }
+            | KeyError::Damaged { .. }
+            | KeyError::Change(_) => None,
+        }
+    }
+
     /// What it leads to in the bay.
     pub fn class(&self) -> Class {
         match self {

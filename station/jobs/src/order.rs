@@ -6,8 +6,8 @@ use keys::Secret;
 use ledger::{JobFilter, JobScope, SecretWrite};
 use model::DriveId;
 use model::job::{
-    EncryptionKey, Facts, Happening, Job, JobKey, JobState, JobType, NewDrive, NewJob, Problem, ProblemCode,
-    Update, fold_location, validate, validate_update,
+    EncryptionKey, Facts, Happening, Identity, IdentityKind, Job, JobKey, JobState, JobType, NewDrive, NewJob,
+    Problem, ProblemCode, Update, fold_location, validate, validate_update,
 };
 
 use crate::secrets::Sealer;
@@ -75,6 +75,7 @@ impl Jobs {
         keys: Vec<(DriveId, Secret)>,
     ) -> Result<Created, ChangeError> {
         note_keys(&mut new.drives, &keys);
+        self.lend_identity(&mut new.identity);
         if new.shipping_information.is_none() {
             new.shipping_information = self.parts.sites.find(&new.location).map(|site| site.address.clone());
         }
@@ -103,9 +104,17 @@ impl Jobs {
         keys: &[(DriveId, Secret)],
     ) -> Result<Vec<Problem>, ChangeError> {
         note_keys(&mut new.drives, keys);
+        self.lend_identity(&mut new.identity);
         let found = self.get(&new.key).await?;
         let key = found.map_or_else(|| new.key.clone(), |found| found.job.key);
         Ok(validate(&new, &self.facts_of_new(&key, &new).await?))
+    }
+
+    /// A job's identity of its own is the station's here: the customer reads in the job whom to grant the key's use.
+    fn lend_identity(&self, identity: &mut Identity) {
+        if let (IdentityKind::SystemAssigned, Some(ours)) = (identity.kind, &self.parts.customer_keys) {
+            identity.clone_from(ours);
+        }
     }
 
     async fn insert_new(
@@ -182,7 +191,7 @@ impl Jobs {
         drives: &[NewDrive],
         package: Option<&model::job::DeliveryPackage>,
     ) -> Result<Facts, ChangeError> {
-        let mut facts = Facts { customer_keys: self.parts.customer_keys, ..Facts::default() };
+        let mut facts = Facts { customer_keys: self.parts.customer_keys.is_some(), ..Facts::default() };
         // No more than a request may have, however long its list.
         for drive in drives.iter().take(model::job::DRIVES_MAX) {
             let Ok(drive_id) = DriveId::new(&drive.drive_id) else { continue };

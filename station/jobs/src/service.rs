@@ -6,7 +6,7 @@ use std::sync::Arc;
 use custody::Draft;
 use keys::Vault;
 use ledger::{ApplyError, Change, Claim, EventDraft, JobWrite, SecretWrite};
-use model::job::{Action, Event, Happening, Job, JobKey};
+use model::job::{Action, Event, Happening, Identity, Job, JobKey};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::record::{Deed, is_touch};
@@ -35,8 +35,8 @@ pub struct Parts {
     pub station: String,
     /// Where drives can be sent.
     pub sites: Sites,
-    /// Whether customers' keys in Key Vault can be used.
-    pub customer_keys: bool,
+    /// The identity that asks for customers' keys in Key Vault; none, and such jobs are refused.
+    pub customer_keys: Option<Identity>,
 }
 
 /// The service. One a process; everything about it is in the ledger.

@@ -6,7 +6,7 @@
 //! Invariant: a [`CustomerKey`] has wrapped and unwrapped a trial before anything depends on it (a vault goes
 //! on wrapping with a disabled key, and a right to wrap is none to unwrap). azure-import-export.md §4.7.
 
-use azure::{KeyUrl, KeyUrlError, KeyVault, KeyVaultError, VaultKey, WrappedKey};
+use azure::{KeyUrl, KeyUrlError, KeyVault, KeyVaultError, KeyVaultFault, VaultKey, WrappedKey};
 use model::Class;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -28,6 +28,9 @@ pub enum CustomerKeyError {
     /// Not the URL of a key, or not in Key Vault.
     #[error("the key's URL (kekUrl) cannot be used")]
     Url(#[source] KeyUrlError),
+    /// The key that wraps the station's own master keys.
+    #[error("the key's URL (kekUrl) names the station's own key, which is no customer's")]
+    StationsOwn,
     /// The vault refuses.
     #[error("the customer's key cannot be used")]
     KeyVault(#[source] KeyVaultError),
@@ -40,10 +43,20 @@ impl CustomerKeyError {
     /// What it leads to.
     pub fn class(&self) -> Class {
         match self {
-            CustomerKeyError::Unsupported | CustomerKeyError::Url(_) | CustomerKeyError::NotTheSame => {
-                Class::HoldForCustomer
-            }
+            CustomerKeyError::Unsupported
+            | CustomerKeyError::Url(_)
+            | CustomerKeyError::StationsOwn
+            | CustomerKeyError::NotTheSame => Class::HoldForCustomer,
             CustomerKeyError::KeyVault(error) => error.class(),
+        }
+    }
+
+    /// Whether it is the request that is wrong: another key has to be named, and the text says why.
+    pub fn is_wrong_key(&self) -> bool {
+        match self {
+            CustomerKeyError::Url(_) | CustomerKeyError::StationsOwn | CustomerKeyError::NotTheSame => true,
+            CustomerKeyError::KeyVault(error) => error.what == KeyVaultFault::KeyUnsuitable,
+            CustomerKeyError::Unsupported => false,
         }
     }
 
@@ -51,16 +64,26 @@ impl CustomerKeyError {
     pub fn code(&self) -> Option<&'static str> {
         match self {
             CustomerKeyError::KeyVault(error) => error.what.code(),
-            CustomerKeyError::Unsupported | CustomerKeyError::Url(_) | CustomerKeyError::NotTheSame => None,
+            CustomerKeyError::Unsupported
+            | CustomerKeyError::Url(_)
+            | CustomerKeyError::StationsOwn
+            | CustomerKeyError::NotTheSame => None,
         }
     }
 }
 
 impl CustomerKey {
-    /// Looks at the key and tries it.
-    pub(crate) async fn find(vault: Option<&KeyVault>, url: &str) -> Result<CustomerKey, CustomerKeyError> {
+    /// Looks at the key and tries it. `own` is the one that wraps the station's master keys: it would add nothing.
+    pub(crate) async fn find(
+        vault: Option<&KeyVault>,
+        own: Option<&KeyUrl>,
+        url: &str,
+    ) -> Result<CustomerKey, CustomerKeyError> {
         let vault = vault.ok_or(CustomerKeyError::Unsupported)?.clone();
         let url = vault.parse_url(url).map_err(CustomerKeyError::Url)?;
+        if own.is_some_and(|own| own.is_same_key(&url)) {
+            return Err(CustomerKeyError::StationsOwn);
+        }
         let key = vault.key(&url).await.map_err(CustomerKeyError::KeyVault)?;
         let found = CustomerKey { vault, key };
         let trial = Key::random();

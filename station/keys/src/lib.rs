@@ -41,7 +41,7 @@ mod vault;
 pub use customer::{CustomerKey, CustomerKeyError};
 pub use harden::{HardenError, harden_process};
 pub use load::{CREDENTIAL_NAME, KeySource, LoadError, Sources};
-pub use master::{KeyFile, KeyFileChangeError, KeyId, MasterKeys};
+pub use master::{KeyFile, KeyFileChangeError, KeyId, Listed, MasterKeys};
 pub use purpose::Purpose;
 pub use sealed::{Malformed, Sealed};
 pub use secret::{NotText, Secret};

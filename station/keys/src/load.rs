@@ -1,12 +1,13 @@
 //! Where the master keys are loaded from.
 //!
 //! Invariant: a plain key comes only from a place that is private ([`private_file`]); a wrapped one only from the
-//! key in Key Vault that wrapped it, and only if it is the key that the file names. Unwrapped keys
-//! stay in memory until the next load, so Key Vault is asked once, not for each secret.
+//! key in Key Vault that wrapped it, and only if it is the key that the file names; where the
+//! configuration names a key that wraps, nothing is sealed under a master key that it did not wrap. Unwrapped
+//! keys stay in memory until the next load, so Key Vault is asked once, not for each secret.
 
 use std::path::PathBuf;
 
-use azure::{KeyUrlError, KeyVault, KeyVaultError, WrappedKey};
+use azure::{KeyUrl, KeyUrlError, KeyVault, KeyVaultError, WrappedKey};
 use model::Class;
 
 use crate::master::{KeyFileError, KeyId, Line, MasterKey, MasterKeys, parse};
@@ -41,12 +42,13 @@ impl KeySource {
 pub struct Sources {
     master: KeySource,
     pub(crate) key_vault: Option<KeyVault>,
+    pub(crate) wrapped_by: Option<KeyUrl>,
 }
 
 impl Sources {
     /// The master keys of this file.
     pub fn new(master: KeySource) -> Sources {
-        Sources { master, key_vault: None }
+        Sources { master, key_vault: None, wrapped_by: None }
     }
 
     /// With a Key Vault: it unwraps the wrapped keys of the file, and wraps under customers' keys.
@@ -55,14 +57,53 @@ impl Sources {
         Sources { key_vault: Some(key_vault), ..self }
     }
 
-    pub(crate) async fn load(&self) -> Result<MasterKeys, LoadError> {
+    /// The master key that seals must be wrapped by this key; those that only open need not, so that a
+    /// station can move here from a plain key file.
+    #[must_use]
+    pub fn wrapped_by(self, key: KeyUrl) -> Sources {
+        Sources { wrapped_by: Some(key), ..self }
+    }
+
+    /// Looks at the key file as [`crate::Vault::load`] does, but asks no Key Vault.
+    ///
+    /// # Errors
+    /// Why the keys will not be loaded.
+    pub fn check(&self) -> Result<(), LoadError> {
+        self.lines().map(|_| ())
+    }
+
+    fn lines(&self) -> Result<Vec<Line>, LoadError> {
         let (path, keeper) = self.master.locate()?;
         let text = private_file::read(&path, keeper).map_err(LoadError::File)?;
+        let lines = parse(&text).map_err(LoadError::Content)?;
+        self.check_wrapping(&lines)?;
+        for line in &lines {
+            line.wrapped_by().map(|url| self.parse_url(line.id(), url)).transpose()?;
+        }
+        Ok(lines)
+    }
+
+    pub(crate) async fn load(&self) -> Result<MasterKeys, LoadError> {
         let mut keys = Vec::new();
-        for line in parse(&text).map_err(LoadError::Content)? {
+        for line in self.lines()? {
             keys.push(self.key_of(line).await?);
         }
         MasterKeys::of(keys).ok_or(LoadError::Content(KeyFileError::Empty))
+    }
+
+    /// Nobody shall believe that the key vault guards what lies in the file for anybody to copy.
+    fn check_wrapping(&self, lines: &[Line]) -> Result<(), LoadError> {
+        let (Some(wanted), Some(sealing)) = (&self.wrapped_by, lines.first()) else { return Ok(()) };
+        let found = sealing.wrapped_by().map(|url| self.parse_url(sealing.id(), url)).transpose()?;
+        if found.is_some_and(|found| wanted.includes(&found)) {
+            return Ok(());
+        }
+        Err(LoadError::NotWrapped { id: sealing.id(), wanted: wanted.to_string() })
+    }
+
+    fn parse_url(&self, id: KeyId, url: &str) -> Result<KeyUrl, LoadError> {
+        let key_vault = self.key_vault.as_ref().ok_or(LoadError::NoKeyVault { id })?;
+        key_vault.parse_url(url).map_err(|source| LoadError::KeyUrl { id, source })
     }
 
     async fn key_of(&self, line: Line) -> Result<MasterKey, LoadError> {
@@ -71,7 +112,7 @@ impl Sources {
             Line::Wrapped { id, vault_key, value } => (id, vault_key, value),
         };
         let key_vault = self.key_vault.as_ref().ok_or(LoadError::NoKeyVault { id })?;
-        let url = key_vault.parse_url(&url).map_err(|source| LoadError::KeyUrl { id, source })?;
+        let url = self.parse_url(id, &url)?;
         let unwrapped = key_vault.unwrap(&url, &WrappedKey::from_bytes(value)).await;
         let bytes = unwrapped.map_err(|source| LoadError::KeyVault { id, source })?;
         MasterKey::from_bytes(bytes).filter(|key| key.id == id).ok_or(LoadError::NotTheKey { id })
@@ -97,6 +138,17 @@ pub enum LoadError {
     NoKeyVault {
         /// Which key.
         id: KeyId,
+    },
+    /// The key that seals is another's than the configuration wants.
+    #[error(
+        "the master key {id}, which seals, is not wrapped by {wanted}: put one in front that is \
+         (station keys add FILE --config CONFIG)"
+    )]
+    NotWrapped {
+        /// Which key.
+        id: KeyId,
+        /// The key that should have wrapped it.
+        wanted: String,
     },
     /// A wrapped key whose vault is not trusted.
     #[error("the master key {id} names a Key Vault key that is not asked")]
@@ -136,6 +188,7 @@ impl LoadError {
             | LoadError::File(_)
             | LoadError::Content(_)
             | LoadError::NoKeyVault { .. }
+            | LoadError::NotWrapped { .. }
             | LoadError::KeyUrl { .. }
             | LoadError::KeyVault { .. }
             | LoadError::NotTheKey { .. } => Class::StopStation,

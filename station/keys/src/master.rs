@@ -125,10 +125,18 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    fn id(&self) -> KeyId {
+    pub(crate) fn id(&self) -> KeyId {
         match self {
             Line::Plain(key) => key.id,
             Line::Wrapped { id, .. } => *id,
+        }
+    }
+
+    /// The URL of the key that wrapped it; a plain one has none.
+    pub(crate) fn wrapped_by(&self) -> Option<&str> {
+        match self {
+            Line::Plain(_) => None,
+            Line::Wrapped { vault_key, .. } => Some(vault_key),
         }
     }
 
@@ -269,6 +277,15 @@ pub enum KeyFileChangeError {
     NotTheSame,
 }
 
+/// A key of the file, without the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Which.
+    pub id: KeyId,
+    /// The URL of the Key Vault key that wrapped it; a plain one has none.
+    pub wrapped_by: Option<String>,
+}
+
 /// The file with the master keys, for those who make and rotate them.
 pub struct KeyFile;
 
@@ -293,12 +310,13 @@ impl KeyFile {
         create(path, wrapped(vault, key).await?)
     }
 
-    /// The ids in the file, the sealing one first.
+    /// What is in the file, the sealing key first. Nothing is unwrapped.
     ///
     /// # Errors
     /// When the file is not private or not a key file.
-    pub fn ids(path: &Path) -> Result<Vec<KeyId>, KeyFileChangeError> {
-        Ok(lines_of(path)?.iter().map(Line::id).collect())
+    pub fn list(path: &Path) -> Result<Vec<Listed>, KeyFileChangeError> {
+        let listed = |line: &Line| Listed { id: line.id(), wrapped_by: line.wrapped_by().map(str::to_owned) };
+        Ok(lines_of(path)?.iter().map(listed).collect())
     }
 
     /// Puts a fresh key in front: it seals from the next reload on, the others still open.
@@ -328,6 +346,18 @@ impl KeyFile {
     /// As [`KeyFile::add`].
     pub fn add_behind(path: &Path) -> Result<KeyId, KeyFileChangeError> {
         put(path, usize::MAX, Line::Plain(MasterKey::of(Key::random())))
+    }
+
+    /// The same with a fresh key that only Key Vault can unwrap.
+    ///
+    /// # Errors
+    /// As [`KeyFile::add_wrapped`].
+    pub async fn add_behind_wrapped(
+        path: &Path,
+        vault: &KeyVault,
+        key: &KeyUrl,
+    ) -> Result<KeyId, KeyFileChangeError> {
+        put(path, usize::MAX, wrapped(vault, key).await?)
     }
 
     /// Puts a key of the file in front: it seals from the next reload on.

@@ -47,14 +47,6 @@ impl SealError {
             SealError::CustomerKey { source, .. } => source.class(),
         }
     }
-
-    /// The code that the Import/Export service has for it, where it has one: `CmkError…`.
-    pub fn code(&self) -> Option<&'static str> {
-        match self {
-            SealError::Long { .. } => None,
-            SealError::CustomerKey { source, .. } => source.code(),
-        }
-    }
 }
 
 /// Why a sealed secret cannot be opened.
@@ -167,7 +159,8 @@ impl Vault {
     /// # Errors
     /// Why it cannot be used; `Unsupported` when the station has no identity for Key Vault.
     pub async fn customer_key(&self, url: &str) -> Result<CustomerKey, CustomerKeyError> {
-        CustomerKey::find(self.key_vault(), url).await
+        let own = self.sources.as_ref().and_then(|sources| sources.wrapped_by.as_ref());
+        CustomerKey::find(self.key_vault(), own, url).await
     }
 
     /// Seals a secret so that it takes the customer's key to open it, besides the master key.
@@ -246,9 +239,5 @@ impl Vault {
     }
 }
 
-#[cfg(test)]
-mod customer_tests;
-#[cfg(test)]
-mod fake_key_vault;
 #[cfg(test)]
 mod tests;

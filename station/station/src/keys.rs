@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
-use keys::{KeyFile, KeyId};
+use keys::{KeyFile, KeyId, Listed};
 use model::Exit;
 
 use crate::exit::Failure;
-use crate::serve::setup;
+use crate::serve::{config, setup};
 
 /// `station keys`.
 #[derive(Debug, Args)]
@@ -22,19 +22,16 @@ pub struct KeysArguments {
 enum KeysCommand {
     /// Make a file with a fresh master key. Without it nothing that the station sealed can be opened:
     /// keep a copy where no thief of the station finds it.
-    New {
-        /// The file; it must not be there yet.
-        file: PathBuf,
-    },
-    /// The ids of the keys in the file, the one that seals first.
+    New(Fresh),
+    /// The ids of the keys in the file, the one that seals first, and what wraps them.
     List {
         /// The file.
         file: PathBuf,
     },
     /// Put a fresh key in front. A running station takes it at SIGHUP and seals everything anew under it.
     Add {
-        /// The file.
-        file: PathBuf,
+        #[command(flatten)]
+        fresh: Fresh,
         /// Put it behind the others instead, where it only opens: stations that share a ledger all need
         /// it before one of them seals with it.
         #[arg(long)]
@@ -59,31 +56,45 @@ enum KeysCommand {
     },
 }
 
+/// A fresh key, and where it goes.
+#[derive(Debug, Args)]
+struct Fresh {
+    /// The file.
+    file: PathBuf,
+    /// Wrap the key by the Key Vault key that this configuration of a station names, so that the file
+    /// alone opens nothing.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// Names of secrets that a refusal lists; the rest is a number.
 const NAMED_MAX: usize = 10;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the file is not private, no key file, or cannot be written; when a key is still needed.
+/// When the file is not private, no key file, or cannot be written; when a key is still needed; when Key Vault does
+/// not wrap.
 pub async fn run(arguments: &KeysArguments) -> Result<Exit, Failure> {
     match &arguments.command {
-        KeysCommand::New { file } => {
-            let id = KeyFile::generate(file).map_err(Failure::usage)?;
-            println!("{id}");
-            eprintln!("station: {} holds the master key; keep a copy elsewhere", file.display());
+        KeysCommand::New(fresh) => {
+            println!("{}", new(fresh).await?);
+            eprintln!("station: {} holds the master key; keep a copy elsewhere", fresh.file.display());
         }
         KeysCommand::List { file } => {
-            for id in KeyFile::ids(file).map_err(Failure::usage)? {
-                println!("{id}");
+            for Listed { id, wrapped_by } in KeyFile::list(file).map_err(Failure::usage)? {
+                match wrapped_by {
+                    Some(url) => println!("{id} wrapped by {url}"),
+                    None => println!("{id}"),
+                }
             }
         }
-        KeysCommand::Add { file, behind: false } => {
-            println!("{}", KeyFile::add(file).map_err(Failure::usage)?);
+        KeysCommand::Add { fresh, behind: false } => {
+            println!("{}", add(fresh, false).await?);
             eprintln!("{SIGHUP_NEXT}");
         }
-        KeysCommand::Add { file, behind: true } => {
-            println!("{}", KeyFile::add_behind(file).map_err(Failure::usage)?);
+        KeysCommand::Add { fresh, behind: true } => {
+            println!("{}", add(fresh, true).await?);
             eprintln!(
                 "station: give this file to every station of the fleet and send each SIGHUP, then `keys first`"
             );
@@ -117,4 +128,36 @@ async fn is_free(id: KeyId, config: &Path) -> Result<(), Failure> {
         names.len()
     );
     Err(Failure { exit: Exit::Retryable, cause })
+}
+
+async fn new(Fresh { file, config }: &Fresh) -> Result<KeyId, Failure> {
+    let made = match config {
+        None => KeyFile::generate(file),
+        Some(config) => {
+            let (vault, key) = wrapping(config)?;
+            KeyFile::generate_wrapped(file, &vault, &key).await
+        }
+    };
+    made.map_err(Failure::usage)
+}
+
+async fn add(Fresh { file, config }: &Fresh, behind: bool) -> Result<KeyId, Failure> {
+    let wrapping = config.as_deref().map(wrapping).transpose()?;
+    let made = match (wrapping, behind) {
+        (None, false) => KeyFile::add(file),
+        (None, true) => KeyFile::add_behind(file),
+        (Some((vault, key)), false) => KeyFile::add_wrapped(file, &vault, &key).await,
+        (Some((vault, key)), true) => KeyFile::add_behind_wrapped(file, &vault, &key).await,
+    };
+    made.map_err(Failure::usage)
+}
+
+/// The Key Vault key of a station's configuration, and who asks for it.
+fn wrapping(path: &Path) -> Result<(azure::KeyVault, azure::KeyUrl), Failure> {
+    let keys = config::load(path).map_err(Failure::usage)?.keys;
+    let problems = keys.problems();
+    if !problems.is_empty() {
+        return Err(Failure::usage(anyhow!("{}: {}", path.display(), problems.join("; "))));
+    }
+    keys.wrapping().map_err(Failure::usage)
 }

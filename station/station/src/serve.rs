@@ -11,6 +11,7 @@ pub mod bay;
 pub mod bays;
 pub mod check;
 pub mod config;
+pub mod key_vault;
 pub mod rounds;
 pub mod run;
 pub mod setup;
@@ -53,7 +54,8 @@ pub struct ServeArguments {
     /// The configuration.
     #[arg(long, value_name = "FILE", env = "DRAYAGE_CONFIG", default_value = "/etc/drayage/config.toml")]
     config: PathBuf,
-    /// Only say what is wrong with the configuration and the files that it names. Run it as the station's user.
+    /// Only say what is wrong with the configuration and the files that it names. Nobody is asked over the network.
+    /// Run it as the station's user.
     #[arg(long)]
     check: bool,
 }
@@ -130,7 +132,7 @@ impl Station {
             clock: jobs::system_clock(),
             station: config.name.clone(),
             sites: Locations::new(config.locations.clone())?.sites(),
-            customer_keys: false,
+            customer_keys: config.keys.customer_keys(),
         }));
         let released = ledger.release_all(&config.name).await?;
         let reconciled = jobs.reconcile().await.context("looking at what was left undone")?;

@@ -1,10 +1,11 @@
 //! Lets anyone run the whole of Drayage without hardware: design §10.
 //!
-//! Owns the Azure endpoint of our own ([`endpoint`]), packed drives ([`pack`]) and what has to be
+//! Owns the Azure endpoint of our own ([`endpoint`]), a Key Vault ([`key_vault`]), packed drives ([`pack`]) and what has to be
 //! installed for either ([`setup`]). The command line, `cargo rig`, is the binary of this crate.
 //! Everything here is a test double or a tool for developers; nothing that ships depends on it.
 
 pub mod endpoint;
+pub mod key_vault;
 pub mod pack;
 pub mod process;
 pub mod setup;

@@ -82,6 +82,16 @@ impl KeyUrl {
         self.version.is_some()
     }
 
+    /// Whether `other` is a version of this key; the same version, if this names one.
+    pub fn includes(&self, other: &KeyUrl) -> bool {
+        self.is_same_key(other) && (self.version.is_none() || self.version == other.version)
+    }
+
+    /// Whether this is the same vault and key, whichever version.
+    pub fn is_same_key(&self, other: &KeyUrl) -> bool {
+        self.origin == other.origin && self.name.eq_ignore_ascii_case(&other.name)
+    }
+
     /// What a token for it is for.
     pub(super) fn scope(&self) -> &str {
         &self.scope
@@ -94,11 +104,6 @@ impl KeyUrl {
 
     pub(super) fn is_https(&self) -> bool {
         self.origin.starts_with("https:")
-    }
-
-    /// Whether this is the same vault and key, whichever version.
-    pub(super) fn is_same_key(&self, other: &KeyUrl) -> bool {
-        self.origin == other.origin && self.name.eq_ignore_ascii_case(&other.name)
     }
 }
 
@@ -191,6 +196,17 @@ mod tests {
         assert_eq!(KeyUrl::parse("key", &[]), Err(KeyUrlError::NotAUrl));
         let long = format!("https://v.vault.azure.net/keys/{}", "k".repeat(128));
         assert_eq!(KeyUrl::parse(&long, &[]), Err(KeyUrlError::Form));
+    }
+
+    #[test]
+    fn a_key_includes_its_versions_and_a_version_only_itself() {
+        let [key, first, second, other] = ["k", "K/1", "k/2", "l/1"]
+            .map(|path| KeyUrl::parse(&format!("https://v.vault.azure.net/keys/{path}"), &[]).unwrap());
+        assert!(key.includes(&key) && key.includes(&first) && key.includes(&second));
+        assert!(first.includes(&first) && !first.includes(&second) && !first.includes(&key));
+        assert!(!key.includes(&other) && !other.is_same_key(&key) && first.is_same_key(&second));
+        let elsewhere = KeyUrl::parse("https://w.vault.azure.net/keys/k/1", &[]).unwrap();
+        assert!(!key.includes(&elsewhere));
     }
 
     #[test]

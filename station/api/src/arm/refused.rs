@@ -4,9 +4,10 @@ use std::error::Error;
 
 use axum::http::StatusCode;
 use jobs::{ChangeError, KeyError, LookError};
-use model::DriveId;
+use keys::{CustomerKeyError, OpenError, SealError};
 use model::job::{Problem, Refusal, RefusalKind};
-use tracing::error;
+use model::{Class, DriveId};
+use tracing::{error, warn};
 
 use super::error::{ArmError, Detail};
 use super::headers::Ids;
@@ -29,14 +30,11 @@ pub(super) fn change(error: ChangeError, ids: &Ids) -> ArmError {
                 "The job was changed by others in the meantime. Look at it again and repeat the request.";
             ArmError::new(StatusCode::CONFLICT, "JobStateConflict", message)
         }
-        ChangeError::Seal { ref source, .. } => match source.code() {
-            Some(code) => customers_key(code),
-            None => failed(&error, ids),
+        ChangeError::Seal { ref source, .. } => match &**source {
+            SealError::CustomerKey { source, .. } => customers_key(source, &error, ids),
+            SealError::Long { .. } => failed(&error, ids),
         },
-        ChangeError::CustomerKey(ref source) => match source.code() {
-            Some(code) => customers_key(code),
-            None => failed(&error, ids),
-        },
+        ChangeError::CustomerKey(ref source) => customers_key(source, &error, ids),
         ChangeError::Reseal(error) => key(*error, ids),
         ChangeError::Look(error) => look(&error, ids),
         // No claim and no kept reply are ever given from here.
@@ -51,9 +49,9 @@ pub(super) fn change(error: ChangeError, ids: &Ids) -> ArmError {
 pub(super) fn key(error: KeyError, ids: &Ids) -> ArmError {
     match error {
         KeyError::Change(error) => change(error, ids),
-        KeyError::Open { ref source, .. } => match source.code() {
-            Some(code) => customers_key(code),
-            None => failed(&error, ids),
+        KeyError::Open { ref source, .. } => match &**source {
+            OpenError::CustomerKey { source, .. } => customers_key(source, &error, ids),
+            OpenError::UnknownMasterKey { .. } | OpenError::Refused { .. } => failed(&error, ids),
         },
         KeyError::NotForThisBay { .. } | KeyError::NoKey { .. } | KeyError::Damaged { .. } => {
             failed(&error, ids)
@@ -67,11 +65,28 @@ pub(super) fn unreadable_key(drive_id: &DriveId, ids: &Ids) -> ArmError {
     ArmError::internal()
 }
 
-/// The customer's own key does not serve; the code says how (spec §4.7).
-fn customers_key(code: &'static str) -> ArmError {
-    let message = "The job's customer-managed key cannot be used. Check that the key and its vault exist and are \
-                   enabled, and that the station's identity may get, wrap and unwrap with it.";
-    ArmError::new(StatusCode::CONFLICT, code, message).target("properties.encryptionKey")
+/// The customer's own key does not serve: by the service's code where it has one (spec §4.7), else by who can
+/// mend it. What is the station's fault is for its log alone.
+fn customers_key(why: &CustomerKeyError, fault: &(dyn Error + 'static), ids: &Ids) -> ArmError {
+    if let Some(code) = why.code() {
+        let message = format!(
+            "The job's customer-managed key cannot be used ({code}). Check that the key and its vault exist and are \
+             enabled, and that the station's identity may get, wrap and unwrap with it."
+        );
+        return ArmError::new(StatusCode::CONFLICT, code, message).target("properties.encryptionKey");
+    }
+    if why.is_wrong_key() {
+        let (code, message) = ("Invalid".to_owned(), chain(why));
+        let target = "properties.encryptionKey.kekUrl".to_owned();
+        return ArmError::invalid_parameters(vec![Detail { code, target, message }]);
+    }
+    if why.class() == Class::RetryRequest {
+        warn!(event = "arm_key_vault_unavailable", request_id = %ids.request(), err = chain(fault));
+        let message = "The key vault of the job's customer-managed key does not answer. Repeat the request.";
+        return ArmError::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+            .target("properties.encryptionKey");
+    }
+    failed(fault, ids)
 }
 
 fn failed(fault: &(dyn Error + 'static), ids: &Ids) -> ArmError {

@@ -266,7 +266,7 @@ fn jobs(ledger: &Arc<SqliteLedger>, vault: &Arc<Vault>, later_ms: Arc<AtomicI64>
         clock: Arc::new(move || now() + later_ms.load(Ordering::Relaxed)),
         station: "north".to_owned(),
         sites: Sites::new(vec![Site { location: "West US".to_owned(), address }]).unwrap(),
-        customer_keys: false,
+        customer_keys: None,
     })
 }
 

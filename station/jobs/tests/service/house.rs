@@ -75,7 +75,12 @@ impl House {
     }
 
     pub fn jobs_with_customer_keys(&self) -> Jobs {
-        Jobs::new(Parts { customer_keys: true, ..self.parts(self.ledger.clone()) })
+        let ours = model::job::Identity {
+            kind: model::job::IdentityKind::SystemAssigned,
+            principal_id: Some("station-principal".to_owned()),
+            tenant_id: None,
+        };
+        Jobs::new(Parts { customer_keys: Some(ours), ..self.parts(self.ledger.clone()) })
     }
 
     fn parts(&self, over: Arc<dyn ledger::Jobs>) -> Parts {
@@ -87,7 +92,7 @@ impl House {
             clock: self.clock(),
             station: STATION.to_owned(),
             sites: sites(),
-            customer_keys: false,
+            customer_keys: None,
         }
     }
 

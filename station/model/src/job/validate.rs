@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::account_id::StorageAccountId;
-use super::fields::{EncryptionKey, Export, ReturnAddress};
+use super::fields::{EncryptionKey, Export, Identity, ReturnAddress};
 use super::new::{NewJob, Update};
-use super::words::{JobType, KekType};
+use super::words::{IdentityKind, JobType, KekType};
 use super::{INLINE_LIST_BYTES_MAX, Job, JobKey};
 use crate::DriveId;
 use drives::check_drives;
@@ -132,6 +132,7 @@ pub fn validate(new: &NewJob, facts: &Facts) -> Vec<Problem> {
     checks.text("properties.diagnosticsPath", &new.diagnostics_path, LONG_CHARS_MAX);
     check_content(new, facts, &mut checks);
     check_encryption_key(&new.encryption_key, facts.customer_keys, &mut checks);
+    check_identity(&new.identity, &new.encryption_key, &mut checks);
     checks.0
 }
 
@@ -153,6 +154,7 @@ pub fn validate_update(update: &Update, job: &Job, facts: &Facts) -> Vec<Problem
     }
     if let Some(key) = &update.encryption_key {
         check_encryption_key(key, facts.customer_keys, &mut checks);
+        check_identity(&job.identity, key, &mut checks);
     }
     checks.0
 }
@@ -290,6 +292,15 @@ fn check_export(export: Option<&Export>, checks: &mut Checks) {
         );
     }
     checks.text("properties.export.blobListBlobPath", named, LONG_CHARS_MAX);
+}
+
+/// An identity of the customer's own cannot be taken on; nothing tells a job without one from the station's.
+fn check_identity(identity: &Identity, key: &EncryptionKey, checks: &mut Checks) {
+    if key.kek_type == KekType::CustomerManaged && identity.kind == IdentityKind::UserAssigned {
+        let message = "key vaults are asked by the station's own identity; use SystemAssigned, which shows whom \
+                       to grant the rights to";
+        checks.add("identity.type", ProblemCode::Unsupported, message);
+    }
 }
 
 fn check_encryption_key(key: &EncryptionKey, honoured: bool, checks: &mut Checks) {

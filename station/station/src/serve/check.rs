@@ -8,7 +8,6 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use custody::{PublicKeys, SigningKey};
-use keys::KeyFile;
 use keys::private_file::{self, Keeper};
 
 use super::config::Config;
@@ -20,7 +19,7 @@ const URL_VARIABLE: &str = "DRAYAGE_LEDGER_URL";
 /// Everything that is wrong with the files, each with the key that names them.
 pub fn problems(config: &Config, state: &Path) -> Vec<String> {
     told([
-        ("keys.file", config.keys.file.as_deref().map_or(Ok(()), master_keys)),
+        ("keys.file", config.keys.check_file()),
         ("ledger.postgres_url_file", database(config)),
         ("custody.signing_key", signing_key(config, state)),
         ("transfer.ca_file", config.transfer.ca_file.as_deref().map_or(Ok(()), certificates)),
@@ -37,10 +36,6 @@ pub fn folder_problems(config: &Config) -> Vec<String> {
 fn told(looked_at: impl IntoIterator<Item = (&'static str, anyhow::Result<()>)>) -> Vec<String> {
     let wrong = looked_at.into_iter().filter_map(|(key, outcome)| Some((key, outcome.err()?)));
     wrong.map(|(key, error)| format!("{key}: {error:#}")).collect()
-}
-
-fn master_keys(path: &Path) -> anyhow::Result<()> {
-    Ok(KeyFile::ids(path).map(drop)?)
 }
 
 fn database(config: &Config) -> anyhow::Result<()> {

@@ -13,6 +13,8 @@ use api::webhook::{Guard, Network};
 use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
+use super::key_vault::KeysConfig;
+
 /// All of it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +28,7 @@ pub struct Config {
     /// Where jobs are kept.
     #[serde(default)]
     pub ledger: LedgerConfig,
-    /// Where the master key is.
+    /// Where the master key is, and who asks Key Vaults.
     #[serde(default)]
     pub keys: KeysConfig,
     /// How the custody chain is watched.
@@ -66,14 +68,6 @@ impl Default for LedgerConfig {
     fn default() -> LedgerConfig {
         LedgerConfig { postgres_url_file: None, keep_outcomes_days: 90 }
     }
-}
-
-/// Where the master key is: at most one of the two; none is the service manager's credential.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeysConfig {
-    /// A key file that only this user can read.
-    pub file: Option<PathBuf>,
 }
 
 /// How the custody chain is watched.
@@ -216,6 +210,7 @@ impl Config {
         if !is_label(&self.name) {
             problems.push("name: 1 to 64 letters, digits, hyphens, underscores or dots".to_owned());
         }
+        problems.extend(self.keys.problems());
         self.bay_problems(&mut problems);
         if let Err(error) = api::arm::locations::Locations::new(self.locations.clone()) {
             problems.push(format!("locations: {error}"));

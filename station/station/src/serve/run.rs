@@ -224,8 +224,10 @@ impl Run<'_> {
                 Ok(proof::secrets::from_key_text(text, "the job").map_err(|error| proof::chain(&error)))
             }
             Err(error @ (KeyError::NoKey { .. } | KeyError::Damaged { .. })) => Ok(Err(proof::chain(&error))),
+            // A customer's own key that fails is told by the code that the customer knows it by.
             Err(error @ KeyError::Open { .. }) if error.class() == Class::HoldForCustomer => {
-                Ok(Err(proof::chain(&error)))
+                let code = error.code().map(|code| format!("{code}: ")).unwrap_or_default();
+                Ok(Err(format!("{code}{}", proof::chain(&error))))
             }
             Err(error) => Err(RunError::Key(error)),
         }

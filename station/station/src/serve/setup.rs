@@ -13,8 +13,8 @@ use api::desk::custody::{Keys, Signer};
 use azure::Endpoint;
 use custody::{PublicKeys, SigningKey};
 use jobs::watch::{Parts, Watch};
+use keys::Vault;
 use keys::private_file::{self, Keeper};
-use keys::{KeySource, Sources, Vault};
 use ledger::{Ledger, PostgresOptions};
 
 use super::config::{self, Config};
@@ -56,14 +56,11 @@ pub async fn ledger_there(path: &Path) -> anyhow::Result<Arc<dyn Ledger>> {
 /// Loads the master keys.
 ///
 /// # Errors
-/// When they are not there, or others could have read them.
+/// When they are not there, others could have read them, or Key Vault does not unwrap them.
 pub async fn vault(config: &Config) -> anyhow::Result<Arc<Vault>> {
-    let source = match &config.keys.file {
-        Some(path) => KeySource::File(path.clone()),
-        None => KeySource::SystemdCredential,
-    };
+    let sources = config.keys.sources()?;
     let advice = "the master key; `station keys new FILE` makes one, `keys.file` names it";
-    Ok(Arc::new(Vault::load(Sources::new(source)).await.context(advice)?))
+    Ok(Arc::new(Vault::load(sources).await.context(advice)?))
 }
 
 /// Gets ready to watch the custody chain; its signing key is made at the first start.

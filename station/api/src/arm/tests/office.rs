@@ -35,7 +35,7 @@ impl Office {
             clock: system_clock(),
             station: "test".to_owned(),
             sites: locations.sites(),
-            customer_keys: false,
+            customer_keys: None,
         });
         Self { jobs: Arc::new(jobs), locations, ledger, _folder: folder }
     }

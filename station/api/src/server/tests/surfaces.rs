@@ -105,7 +105,7 @@ async fn running(folder: &tempfile::TempDir) -> (Running, Arc<Office>) {
         clock: system_clock(),
         station: station.clone(),
         sites: Sites::new(vec![Site { location: "West US".to_owned(), address }]).unwrap(),
-        customer_keys: false,
+        customer_keys: None,
     }));
     let tokens = Tokens::new(store.clone(), store, station.as_str());
     let custody = custody::Keys::new(None, "").unwrap();

@@ -164,6 +164,11 @@ fn a_customers_key_is_honoured_or_refused_clearly() {
     let path = |field: &str| format!("properties.encryptionKey.{field}");
     assert_eq!(targets(&new, &able), [path("kekVaultResourceID"), path("kekUrl")]);
     assert_eq!(targets(&new, &facts()).last(), Some(&path("kekType")));
+    let identity = Identity { kind: IdentityKind::UserAssigned, ..Identity::default() };
+    assert!(
+        targets(&NewJob { identity: identity.clone(), ..new }, &able).contains(&"identity.type".to_owned())
+    );
+    assert!(targets(&NewJob { identity, ..import() }, &able).is_empty(), "it is of no use, and does no harm");
 }
 
 #[test]
