@@ -119,7 +119,7 @@ fn surface(ledger: Arc<SqliteLedger>) -> Arm {
         secrets: ledger,
         vault: Arc::new(Vault::over(MasterKeys::ephemeral())),
         bays: Arc::new(NoBays),
-        clock: jobs::system_clock(),
+        clock: system_clock(),
         station: "example".to_owned(),
         sites: locations.sites(),
         customer_keys: None,

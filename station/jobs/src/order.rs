@@ -6,8 +6,8 @@ use keys::Secret;
 use ledger::{JobFilter, JobScope, SecretWrite};
 use model::DriveId;
 use model::job::{
-    EncryptionKey, Facts, Happening, Identity, IdentityKind, Job, JobKey, JobState, JobType, NewDrive, NewJob,
-    Problem, ProblemCode, Update, fold_location, validate, validate_update,
+    EncryptionKey, Facts, Happening, Identity, IdentityKind, Job, JobKey, JobState, JobType, NewDrive,
+    NewJob, Problem, ProblemCode, Update, fold_location, validate, validate_update,
 };
 
 use crate::secrets::Sealer;
