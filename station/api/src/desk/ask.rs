@@ -105,7 +105,12 @@ impl<T: DeserializeOwned> FromBody for T {
         if !content_type.is_some_and(is_json) {
             return Err(not_json().into());
         }
-        serde_json::from_slice(body).map_err(|error| bad_body(&error).into())
+        let read = serde_json::from_slice(body).map_err(|error| bad_body(&error))?;
+        // A derived reader takes a list of the fields' values, too; every command's body is an object.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(not_an_object().into());
+        }
+        Ok(read)
     }
 }
 
@@ -170,6 +175,12 @@ fn bad_body(error: &serde_json::Error) -> Problem {
         .with("retryable", false)
 }
 
+fn not_an_object() -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The body is not what this operation takes.")
+        .detail("It is a list, and an object is expected.")
+        .with("retryable", false)
+}
+
 /// Serde quotes values that it did not expect; one of them might be a secret in the wrong field.
 fn told(error: &serde_json::Error) -> String {
     let text = error.to_string();
@@ -191,4 +202,30 @@ fn bad_query(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "query-malformed", "The query is not what this operation takes.")
         .detail(rejection.body_text())
         .with("retryable", false)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq, Eq)]
+    #[serde(deny_unknown_fields)]
+    struct Why {
+        #[serde(default)]
+        reason: Option<String>,
+    }
+
+    #[test]
+    fn a_body_is_an_object_and_no_list_of_its_values() {
+        let read = |body: &str| Why::from_body(Some("application/json"), body.as_bytes());
+        let status = |body: &str| read(body).err().map(|refused| refused.into_response().status().as_u16());
+        assert_eq!(read("{}").ok(), Some(Why { reason: None }));
+        for list in ["[]", " [\"why\"]", "\n[null]"] {
+            assert_eq!(status(list), Some(422), "{list}");
+        }
+        assert_eq!(status("["), Some(400));
+    }
 }
